@@ -120,7 +120,11 @@ class PostgresServer:
                     str(self._programs / "postgres"),
                     "-D",
                     str(self._data),
-                    *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
+                    *(
+                        part
+                        for name, value in settings.items()
+                        for part in ("-c", f"{name}={value}")
+                    ),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -190,7 +194,9 @@ class PostgresServer:
 
     def drop_database(self, name: str) -> None:
         """Remove a database, whoever is still connected to it."""
-        self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        self._administer(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )
 
     def _administer(self, statement: sql.Composed) -> None:
         with psycopg.connect(self._conninfo("postgres"), autocommit=True) as connection:
