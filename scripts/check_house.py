@@ -23,6 +23,7 @@ LONG_FILE_REASON = f"Longer than {LONGEST_FILE} lines because"
 NAMELESS = {"util", "utils", "helper", "helpers", "manager", "managers", "base", "common", "misc"}
 FORBIDDEN_IDENTIFIER_WORDS = {"job", "jobs"}
 ERROR_FILE = "src/closingbell/core/error.py"
+LICENCE_FILE = "requirements/LICENSES.md"
 ERROR_ROOT = "ClosingbellError"
 
 # A rule's name and a path that may break it, with the reason. One that is no longer needed is
@@ -321,6 +322,27 @@ def _own_code(node: ast.ClassDef) -> str | None:
     return None
 
 
+def licence_table(tree: Tree) -> Iterator[Breach]:
+    """requirements/LICENSES.md has one row for each locked package, and says where it is used."""
+    locked: dict[str, str] = {}
+    for lock, use in (("requirements/dev.txt", "test"), ("requirements/runtime.txt", "runtime")):
+        file = tree.get(lock)
+        for name in re.findall(r"^([\w.-]+)==", file.text if file else "", re.MULTILINE):
+            locked[name] = use
+    table = tree.get(LICENCE_FILE)
+    rows = dict(
+        re.findall(
+            r"^\| ([\w.-]+) \|.*\| (runtime|test) \|$", table.text if table else "", re.MULTILINE
+        )
+    )
+    for name in sorted(locked.keys() | rows.keys()):
+        if locked.get(name) != rows.get(name):
+            sentence = (
+                f"{name} is {locked.get(name, 'not locked')}, the table says {rows.get(name)}"
+            )
+            yield Breach(LICENCE_FILE, 1, "licence-table", sentence)
+
+
 def changelog(tree: Tree) -> Iterator[Breach]:
     """CHANGELOG.md has an Unreleased section."""
     file = tree.get("CHANGELOG.md")
@@ -338,6 +360,7 @@ RULES: list[Callable[[Tree], Iterator[Breach]]] = [
     undocumented_method,
     core_import,
     error_tree,
+    licence_table,
     changelog,
 ]
 

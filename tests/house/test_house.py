@@ -137,6 +137,28 @@ def test_error_tree_in_step_with_its_classes_is_not_named() -> None:
     assert found(("src/closingbell/core/error.py", ERRORS)) == []
 
 
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ("", "alembic is runtime, the table says None"),
+        ("| alembic | MIT | migrations | test |\n", "alembic is runtime, the table says test"),
+    ],
+)
+def test_locked_package_without_its_licence_row_is_named(row: str, sentence: str) -> None:
+    lock = "alembic==1.0 \\\n    --hash=sha256:0\n"
+    (breach,) = found(
+        ("requirements/dev.txt", lock),
+        ("requirements/runtime.txt", lock),
+        ("requirements/LICENSES.md", row),
+    )
+    assert (breach.rule, breach.sentence) == ("licence-table", sentence)
+
+
+def test_licence_row_without_its_package_is_named() -> None:
+    (breach,) = found(("requirements/LICENSES.md", "| gone | MIT | unknown | test |\n"))
+    assert breach.sentence == "gone is not locked, the table says test"
+
+
 @pytest.mark.parametrize("text", [None, "# Changelog\n\n## 0.1.0\n"])
 def test_changelog_without_unreleased_section_is_named(text: str | None) -> None:
     files = [] if text is None else [SourceFile("CHANGELOG.md", text)]
