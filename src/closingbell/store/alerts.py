@@ -1,0 +1,71 @@
+"""Alerts: facts that a person must see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from closingbell.store.codec import from_json, instant, to_json
+from closingbell.store.database import Database
+from closingbell.store.schema import alerts
+
+
+class StoredAlerts:
+    """Raised alerts, until somebody clears them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(
+        self,
+        alert_id: str,
+        kind: str,
+        message: str,
+        now: int,
+        *,
+        severity: str = "WARNING",
+        task: str | None = None,
+        run_id: str | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> bool:
+        """Store an alert; one with the same id is not stored again. Returns whether it was new."""
+        with self._database.writing() as connection:
+            known = select(alerts.c.id).where(alerts.c.id == alert_id)
+            if connection.execute(known).first() is not None:
+                return False
+            connection.execute(
+                insert(alerts).values(
+                    id=alert_id,
+                    type=kind,
+                    severity=severity,
+                    task=task,
+                    run_id=run_id,
+                    message=message,
+                    data=to_json(data or {}),
+                    raised_at=now,
+                )
+            )
+            return True
+
+    def open(self, kind: str | None = None, since: int | None = None) -> list[dict[str, Any]]:
+        """Return alerts that nobody cleared, oldest first."""
+        query = select(alerts).where(alerts.c.cleared_at.is_(None)).order_by(alerts.c.raised_at)
+        if kind is not None:
+            query = query.where(alerts.c.type == kind)
+        if since is not None:
+            query = query.where(alerts.c.raised_at >= since)
+        with self._database.reading() as connection:
+            rows = [dict(row._mapping) for row in connection.execute(query)]
+        for row in rows:
+            row["data"] = from_json(row["data"])
+            row["raised_at"] = instant(row["raised_at"])
+        return rows
+
+    def clear(self, now: int, kind: str | None = None) -> int:
+        """Clear open alerts, all or of one type; return how many."""
+        query = update(alerts).where(alerts.c.cleared_at.is_(None)).values(cleared_at=now)
+        if kind is not None:
+            query = query.where(alerts.c.type == kind)
+        with self._database.writing() as connection:
+            return connection.execute(query).rowcount

@@ -1,0 +1,81 @@
+"""JSON and rows: the one place where the store's text becomes nouns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from closingbell.core.clock import from_micros
+from closingbell.core.run import Attempt, Claim, Run, RunState
+
+_encoder = msgspec.json.Encoder()
+
+
+def to_json(value: Any) -> str:
+    """Write JSON text."""
+    return _encoder.encode(value).decode()
+
+
+def from_json(text: str | None) -> Any:
+    """Read JSON text; None stays None."""
+    return None if text is None else msgspec.json.decode(text)
+
+
+def instant(micros: int | None) -> datetime | None:
+    """Return the datetime of a stored time; None stays None."""
+    return None if micros is None else from_micros(micros)
+
+
+#: Reads the claims that a store returns as one JSON array of arrays.
+read_claims = msgspec.json.Decoder(list[Claim]).decode
+
+
+def read_run(row: Mapping[str, Any], attempts: tuple[Attempt, ...] = ()) -> Run:
+    """Return the run of a row of the `runs` table."""
+    due_at, submitted_at = instant(row["due_at"]), instant(row["submitted_at"])
+    assert due_at is not None and submitted_at is not None
+    session = row["session_date"]
+    return Run(
+        id=row["id"],
+        task=row["task"],
+        state=RunState(row["state"]),
+        priority=row["priority"],
+        executor=row["executor"],
+        payload=from_json(row["payload"]),
+        tags=tuple(from_json(row["tags"])),
+        key=row["key"],
+        due_at=due_at,
+        fire_at=instant(row["fire_at"]),
+        session_date=None if session is None else date.fromisoformat(session),
+        schedule_id=row["schedule_id"],
+        cause=row["cause"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        fence=row["fence"],
+        worker_id=row["worker_id"],
+        submitted_at=submitted_at,
+        started_at=instant(row["started_at"]),
+        finished_at=instant(row["finished_at"]),
+        result=from_json(row["result"]),
+        error=from_json(row["error"]),
+        reason=row["reason"],
+        lane=row["lane"],
+        cancel_requested_at=instant(row["cancel_requested_at"]),
+        attempts=attempts,
+    )
+
+
+def read_attempt(row: Mapping[str, Any]) -> Attempt:
+    """Return the attempt of a row of the `attempts` table."""
+    return Attempt(
+        number=row["number"],
+        outcome=row["outcome"],
+        fence=row["fence"],
+        worker_id=row["worker_id"],
+        started_at=instant(row["started_at"]),
+        finished_at=instant(row["finished_at"]),
+        error=from_json(row["error"]),
+    )

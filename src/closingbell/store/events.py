@@ -1,0 +1,102 @@
+"""Events, and what they start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from closingbell.core.run import RunItem, RunTemplate
+from closingbell.store.codec import from_json
+from closingbell.store.database import Database
+from closingbell.store.insert import insert_on
+from closingbell.store.schema import event_triggers, events
+
+
+class StoredEvents:
+    """Event triggers, and the events that happened."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put_trigger(
+        self,
+        trigger_id: str,
+        event_type: str,
+        task: str,
+        condition: str | None,
+        payload: str,
+        priority: int | None,
+        source: str,
+        now: int,
+    ) -> None:
+        """Store an event trigger, or change the one of that id."""
+        values = {
+            "event_type": event_type,
+            "task": task,
+            "condition": condition,
+            "payload": payload,
+            "priority": priority,
+            "source": source,
+        }
+        with self._database.writing() as connection:
+            changed = connection.execute(
+                update(event_triggers).where(event_triggers.c.id == trigger_id).values(**values)
+            ).rowcount
+            if not changed:
+                connection.execute(
+                    insert(event_triggers).values(id=trigger_id, created_at=now, **values)
+                )
+
+    def remove_trigger(self, trigger_id: str) -> bool:
+        """Delete an event trigger; returns whether it was there."""
+        with self._database.writing() as connection:
+            gone = delete(event_triggers).where(event_triggers.c.id == trigger_id)
+            return connection.execute(gone).rowcount == 1
+
+    def triggers(self, event_type: str | None = None) -> list[dict[str, Any]]:
+        """Return event triggers, oldest first, with their payload as a dict."""
+        query = select(event_triggers).order_by(event_triggers.c.created_at, event_triggers.c.id)
+        if event_type is not None:
+            query = query.where(event_triggers.c.event_type == event_type)
+        with self._database.reading() as connection:
+            rows = [dict(row._mapping) for row in connection.execute(query)]
+        for row in rows:
+            row["payload"] = from_json(row["payload"])
+        return rows
+
+    def record(
+        self,
+        event_id: str,
+        event_type: str,
+        data: str,
+        submissions: Sequence[tuple[RunTemplate, RunItem]],
+        now: int,
+        connection: Any = None,
+    ) -> list[str]:
+        """Store an event and the runs that it starts, in one transaction; return their ids."""
+        if connection is None:
+            with self._database.writing() as own:
+                return self.record(event_id, event_type, data, submissions, now, own)
+        connection.execute(
+            insert(events).values(
+                id=event_id, type=event_type, data=data, happened_at=now, runs=len(submissions)
+            )
+        )
+        return [
+            run_id
+            for template, item in submissions
+            for run_id in insert_on(connection, template, [item])
+        ]
+
+    def recent(self, event_type: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return events, newest first, with their data as a dict."""
+        query = select(events).order_by(events.c.happened_at.desc()).limit(limit)
+        if event_type is not None:
+            query = query.where(events.c.type == event_type)
+        with self._database.reading() as connection:
+            rows = [dict(row._mapping) for row in connection.execute(query)]
+        for row in rows:
+            row["data"] = from_json(row["data"])
+        return rows

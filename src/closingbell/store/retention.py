@@ -1,0 +1,94 @@
+"""What is old enough to go.
+
+Pruning works in small transactions, so that it never holds up a claim. Of every
+task the run that ended last is kept, so that its status is known for ever; a
+firing's marker outlives its run, so that no instant can fire again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import delete, func, select
+
+from closingbell.store.database import Database
+from closingbell.store.schema import (
+    alerts,
+    attempts,
+    dismissals,
+    events,
+    firings,
+    rate_uses,
+    run_logs,
+    runs,
+)
+
+#: Runs deleted in one transaction.
+CHUNK = 500
+
+
+class Retention:
+    """Deletes what the settings no longer want kept."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def prune_runs(self, task: str, finished_before: int, limit: int = CHUNK) -> int:
+        """Delete up to `limit` ended runs of a task with their attempts and logs.
+
+        Returns:
+            How many runs were deleted; less than `limit` when none are left.
+        """
+        newest = (
+            select(func.max(runs.c.finished_at))
+            .where(runs.c.task == task, runs.c.finished_at.is_not(None))
+            .scalar_subquery()
+        )
+        old = (
+            select(runs.c.id)
+            .where(runs.c.task == task, runs.c.finished_at.is_not(None))
+            .where(runs.c.finished_at < finished_before, runs.c.finished_at < newest)
+            .order_by(runs.c.finished_at)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            ids = list(connection.execute(old).scalars())
+        if not ids:
+            return 0
+        with self._database.writing() as connection:
+            for table in (attempts, run_logs, dismissals):
+                connection.execute(delete(table).where(table.c.run_id.in_(ids)))
+            # Not by id alone: a run that was retried meanwhile lives again.
+            gone = delete(runs).where(runs.c.id.in_(ids), runs.c.finished_at.is_not(None))
+            return connection.execute(gone).rowcount
+
+    def tasks(self) -> list[str]:
+        """Return the names of all tasks that have ended runs."""
+        with self._database.reading() as connection:
+            found: list[str] = []
+            name: str | None = None
+            while True:
+                # One seek for each task, however many runs it has.
+                query = select(func.min(runs.c.task)).where(runs.c.finished_at.is_not(None))
+                if name is not None:
+                    query = query.where(runs.c.task > name)
+                name = connection.execute(query).scalar_one()
+                if name is None:
+                    return found
+                found.append(name)
+
+    def prune_facts(self, before: Mapping[str, int], now: int) -> int:
+        """Delete old events, cleared alerts, firings and spent rate entries.
+
+        Args:
+            before: for "events", "alerts" and "firings", the instant before which to delete.
+            now: the desk's time.
+        """
+        with self._database.writing() as connection:
+            gone = [
+                delete(events).where(events.c.happened_at < before["events"]),
+                delete(alerts).where(alerts.c.cleared_at < before["alerts"]),
+                delete(firings).where(firings.c.fire_at < before["firings"]),
+                delete(rate_uses).where(rate_uses.c.used_at < now - rate_uses.c.window_us),
+            ]
+            return sum(connection.execute(statement).rowcount for statement in gone)

@@ -1,0 +1,362 @@
+"""Reading runs, and what people do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import and_, case, func, select, update
+
+from closingbell.core.error import InvalidTransition, UnknownRun
+from closingbell.core.run import Attempt, Run, RunState
+from closingbell.store.codec import instant, read_attempt, read_run
+from closingbell.store.database import Database
+from closingbell.store.schema import attempts, rate_uses, run_logs, runs
+
+_FINAL = ("success", "failed", "cancelled", "skipped")
+_RARE = ("failed", "cancelled", "skipped")
+
+
+class StoredRuns:
+    """The `Runs` of both stores; see the port for the contract."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, run_id: str) -> Run:
+        """Return one run with all its attempts, oldest first.
+
+        Raises:
+            UnknownRun: it was never stored, or was pruned.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
+            if row is None:
+                raise UnknownRun(run_id)
+            before = connection.execute(
+                select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.fence)
+            )
+            ledger = [read_attempt(one._mapping) for one in before]
+        run = read_run(row._mapping)
+        settled = {attempt.fence for attempt in ledger}
+        if run.fence and run.fence not in settled:
+            ledger.append(
+                Attempt(
+                    number=run.attempt,
+                    outcome=row.outcome if run.state is not RunState.RUNNING else "running",
+                    fence=run.fence,
+                    worker_id=run.worker_id,
+                    started_at=run.started_at,
+                    finished_at=run.finished_at,
+                    error=run.error if run.state is RunState.FAILED else None,
+                )
+            )
+        return read_run(row._mapping, tuple(ledger))
+
+    def states(self, run_ids: Iterable[str]) -> dict[str, str]:
+        """Return the state of each run that is stored, by id."""
+        query = select(runs.c.id, runs.c.state).where(runs.c.id.in_(list(run_ids)))
+        with self._database.reading() as connection:
+            return {row.id: row.state for row in connection.execute(query)}
+
+    def list_page(
+        self,
+        *,
+        task: str | None = None,
+        states: Sequence[str] = (),
+        schedule_id: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """Return a page of runs, the newest submitted first.
+
+        Args:
+            task: only this task's.
+            states: only in these states.
+            schedule_id: only this schedule's.
+            before: the last id of the page before.
+            limit: at most so many.
+        """
+        query = select(runs).order_by(runs.c.id.desc()).limit(limit)
+        if task is not None:
+            query = query.where(runs.c.task == task)
+        if states:
+            query = query.where(runs.c.state.in_(list(states)))
+            if set(states) <= set(_RARE):
+                # Says to the planner what the partial index needs to hear.
+                query = query.where(runs.c.state.in_(_literals(_RARE)))
+        if schedule_id is not None:
+            query = query.where(runs.c.schedule_id == schedule_id)
+        if before is not None:
+            query = query.where(runs.c.id < before)
+        with self._database.reading() as connection:
+            return [read_run(row._mapping) for row in connection.execute(query)]
+
+    def history(
+        self,
+        *,
+        task: str | None = None,
+        state: str | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """Return ended runs, the latest ended first for one task, else the newest first."""
+        query = select(runs).where(runs.c.finished_at.is_not(None)).limit(limit)
+        if task is not None:
+            query = query.where(runs.c.task == task).order_by(runs.c.finished_at.desc())
+        else:
+            query = query.order_by(runs.c.id.desc())
+        if state is not None:
+            query = query.where(runs.c.state == state)
+            if state in _RARE:
+                query = query.where(runs.c.state.in_(_literals(_RARE)))
+        with self._database.reading() as connection:
+            return [read_run(row._mapping) for row in connection.execute(query)]
+
+    def waiting(self, limit: int = 100, until: int | None = None) -> list[Run]:
+        """Return runs that have not started, in the order in which they will be claimed."""
+        query = (
+            select(runs)
+            .where(runs.c.state.in_(("scheduled", "pending")))
+            .order_by(runs.c.state, runs.c.priority, runs.c.due_at, runs.c.id)
+            .limit(limit)
+        )
+        if until is not None:
+            query = query.where(runs.c.due_at <= until)
+        with self._database.reading() as connection:
+            return [read_run(row._mapping) for row in connection.execute(query)]
+
+    def ahead_of(self, run: Run, limit: int = 10_000) -> int:
+        """Return how many pending runs of its executor come before `run` (at most `limit`)."""
+        due_at = run.due_at
+        from closingbell.core.clock import to_micros
+
+        mine = (run.priority, to_micros(due_at), run.id)
+        before = (
+            select(runs.c.id)
+            .where(runs.c.state == "pending", runs.c.executor == run.executor)
+            .where(
+                (runs.c.priority < mine[0])
+                | and_(runs.c.priority == mine[0], runs.c.due_at < mine[1])
+                | and_(
+                    runs.c.priority == mine[0], runs.c.due_at == mine[1], runs.c.id < mine[2]
+                )
+            )
+            .limit(limit)
+        ).subquery()
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(before)).scalar_one())
+
+    def counts(self) -> dict[str, int]:
+        """Return how many runs stand in each state."""
+        query = select(runs.c.state, func.count()).group_by(runs.c.state)
+        with self._database.reading() as connection:
+            found = {row[0]: int(row[1]) for row in connection.execute(query)}
+        return {state.value: found.get(state, 0) for state in RunState}
+
+    def running_lanes(self) -> dict[str, int]:
+        """Return how many runs are running in each lane."""
+        query = (
+            select(runs.c.lane, func.count())
+            .where(runs.c.state == "running", runs.c.lane.is_not(None))
+            .group_by(runs.c.lane)
+        )
+        with self._database.reading() as connection:
+            return {row[0]: int(row[1]) for row in connection.execute(query)}
+
+    def rate_used(self, bucket: str, since: int) -> int:
+        """Return the units that a rate bucket gave out after `since`."""
+        query = select(func.coalesce(func.sum(rate_uses.c.units), 0)).where(
+            rate_uses.c.bucket == bucket, rate_uses.c.used_at > since
+        )
+        with self._database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def durations(self, task: str | None = None) -> list[dict[str, Any]]:
+        """Return count, mean, least and greatest duration of successful runs, by task."""
+        took = (runs.c.finished_at - runs.c.started_at) / 1_000_000.0
+        query = (
+            select(
+                runs.c.task,
+                func.count().label("count"),
+                func.avg(took).label("mean"),
+                func.min(took).label("least"),
+                func.max(took).label("greatest"),
+            )
+            .where(runs.c.finished_at.is_not(None), runs.c.started_at.is_not(None))
+            .group_by(runs.c.task)
+            .order_by(runs.c.task)
+        )
+        if task is not None:
+            query = query.where(runs.c.task == task)
+        with self._database.reading() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def last_ended(self, task: str, state: str | None = None) -> Mapping[str, Any] | None:
+        """Return the row of the task's run that ended last (in `state`), or None."""
+        query = (
+            select(runs)
+            .where(runs.c.task == task, runs.c.finished_at.is_not(None))
+            .order_by(runs.c.finished_at.desc())
+            .limit(1)
+        )
+        if state is not None:
+            query = query.where(runs.c.state == state)
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else row._mapping
+
+    def running_counts(self) -> dict[str, int]:
+        """Return how many runs of each task are running."""
+        query = select(runs.c.task, func.count()).where(runs.c.state == "running")
+        with self._database.reading() as connection:
+            rows = connection.execute(query.group_by(runs.c.task))
+            return {row[0]: int(row[1]) for row in rows}
+
+    def cancel(self, run_id: str, reason: str, now: int) -> str:
+        """End a waiting run as cancelled, or ask a running one to end.
+
+        Returns:
+            The state after the call: "cancelled", or "running" when the worker was asked.
+
+        Raises:
+            UnknownRun: there is no such run.
+            InvalidTransition: it has already ended.
+        """
+        with self._database.writing() as connection:
+            ended = connection.execute(
+                update(runs)
+                .where(runs.c.id == run_id, runs.c.state.in_(("scheduled", "pending")))
+                .values(state="cancelled", finished_at=now, reason=reason)
+            )
+            if ended.rowcount == 1:
+                return "cancelled"
+            asked = connection.execute(
+                update(runs)
+                .where(runs.c.id == run_id, runs.c.state == "running")
+                .values(
+                    cancel_requested_at=func.coalesce(runs.c.cancel_requested_at, now),
+                    cancel_reason=func.coalesce(runs.c.cancel_reason, reason),
+                )
+            )
+            if asked.rowcount == 1:
+                return "running"
+            state = connection.execute(
+                select(runs.c.state).where(runs.c.id == run_id)
+            ).scalar_one_or_none()
+        if state is None:
+            raise UnknownRun(run_id)
+        raise InvalidTransition(run_id, state, "cancelled")
+
+    def retry(self, run_id: str, max_attempts: int, now: int) -> None:
+        """Let an ended run, or one that waits for its retry, run again now.
+
+        The earlier attempts stay in the ledger; `max_attempts` counts on from them.
+
+        Raises:
+            UnknownRun: there is no such run.
+            InvalidTransition: it is pending or running.
+        """
+        again = case((runs.c.attempt >= 0, runs.c.attempt + max_attempts), else_=max_attempts)
+        wanted = (*_FINAL, "scheduled")
+        with self._database.writing() as connection:
+            row = connection.execute(
+                select(runs).where(runs.c.id == run_id, runs.c.state.in_(wanted))
+            ).one_or_none()
+            if row is not None:
+                ledgered = connection.execute(
+                    select(attempts.c.run_id).where(
+                        attempts.c.run_id == run_id, attempts.c.fence == row.fence
+                    )
+                ).first()
+                changed = connection.execute(
+                    update(runs)
+                    .where(runs.c.id == run_id, runs.c.state == row.state)
+                    .where(runs.c.fence == row.fence)
+                    .values(
+                        state="pending",
+                        due_at=now,
+                        finished_at=None,
+                        result=None,
+                        reason=None,
+                        max_attempts=again,
+                        lost_count=0,
+                        cause="retry",
+                        cancel_requested_at=None,
+                        cancel_reason=None,
+                    )
+                )
+                if changed.rowcount == 1:
+                    if row.fence and ledgered is None:
+                        _move_to_ledger(connection, row)
+                    return
+            state = connection.execute(
+                select(runs.c.state).where(runs.c.id == run_id)
+            ).scalar_one_or_none()
+        if state is None:
+            raise UnknownRun(run_id)
+        raise InvalidTransition(run_id, state, "pending")
+
+    def add_logs(
+        self, run_id: str, fence: int, pieces: Sequence[tuple[str, str]], now: int
+    ) -> None:
+        """Append captured output of an attempt that is still running."""
+        with self._database.writing() as connection:
+            first = connection.execute(
+                select(func.count())
+                .select_from(run_logs)
+                .where(run_logs.c.run_id == run_id, run_logs.c.fence == fence)
+            ).scalar_one()
+            connection.execute(
+                run_logs.insert(),
+                [
+                    {
+                        "run_id": run_id,
+                        "fence": fence,
+                        "seq": first + n,
+                        "stream": stream,
+                        "text": text,
+                        "written_at": now,
+                    }
+                    for n, (stream, text) in enumerate(pieces)
+                ],
+            )
+
+    def logs(self, run_id: str, after: tuple[int, int] = (0, -1)) -> list[dict[str, Any]]:
+        """Return captured output in order, from after the (fence, seq) given."""
+        fence, seq = after
+        query = (
+            select(run_logs)
+            .where(run_logs.c.run_id == run_id)
+            .where(
+                (run_logs.c.fence > fence)
+                | and_(run_logs.c.fence == fence, run_logs.c.seq > seq)
+            )
+            .order_by(run_logs.c.fence, run_logs.c.seq)
+        )
+        with self._database.reading() as connection:
+            found = [dict(row._mapping) for row in connection.execute(query)]
+        for row in found:
+            row["written_at"] = instant(row["written_at"])
+        return found
+
+
+def _literals(states: Sequence[str]) -> list[Any]:
+    from sqlalchemy import literal_column
+
+    return [literal_column(f"'{state}'") for state in states]
+
+
+def _move_to_ledger(connection: Any, row: Any) -> None:
+    connection.execute(
+        attempts.insert().values(
+            run_id=row.id,
+            fence=row.fence,
+            number=row.attempt,
+            outcome=row.outcome or "cancelled",
+            worker_id=row.worker_id,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            error=row.error,
+            reason=row.reason,
+        )
+    )

@@ -1,0 +1,282 @@
+"""Stored schedules, and every tick that they ever had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_postgresql
+from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+
+from closingbell.core.error import UnknownSchedule
+from closingbell.core.port import Firing
+from closingbell.store.database import Database
+from closingbell.store.insert import insert_on
+from closingbell.store.schema import firings, runs, schedules
+
+
+class StoredSchedules:
+    """The `Schedules` of both stores; see the port for the contract."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(
+        self,
+        schedule_id: str,
+        task: str,
+        definition: str,
+        source: str,
+        next_fire_at: int | None,
+        now: int,
+    ) -> bool:
+        """Insert a schedule, or change one whose definition differs.
+
+        An unchanged definition keeps its `next_fire_at`, so that a restart catches up.
+
+        Returns:
+            Whether it was inserted or changed.
+        """
+        with self._database.writing() as connection:
+            row = connection.execute(
+                select(schedules.c.definition, schedules.c.task).where(
+                    schedules.c.id == schedule_id
+                )
+            ).one_or_none()
+            if row is not None and row.definition == definition and row.task == task:
+                return False
+            values = {
+                "task": task,
+                "definition": definition,
+                "source": source,
+                "next_fire_at": next_fire_at,
+                "updated_at": now,
+            }
+            if row is not None:
+                connection.execute(
+                    update(schedules)
+                    .where(schedules.c.id == schedule_id)
+                    .values(**values, version=schedules.c.version + 1)
+                )
+                return True
+            result = connection.execute(
+                _insert(connection, schedules)
+                .values(id=schedule_id, created_at=now, **values)
+                .on_conflict_do_nothing()
+            )
+            return result.rowcount == 1
+
+    def get(self, schedule_id: str) -> dict[str, Any]:
+        """Return one schedule's row.
+
+        Raises:
+            UnknownSchedule: there is none of that id; it carries the nearest one.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(schedules).where(schedules.c.id == schedule_id)
+            ).one_or_none()
+            if row is not None:
+                return dict(row._mapping)
+            known = connection.execute(select(schedules.c.id)).scalars().all()
+        raise UnknownSchedule(schedule_id, known)
+
+    def list_all(self, task: str | None = None) -> list[dict[str, Any]]:
+        """Return all schedules, or those of one task, by id."""
+        query = select(schedules).order_by(schedules.c.id)
+        if task is not None:
+            query = query.where(schedules.c.task == task)
+        with self._database.reading() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def remove(self, schedule_id: str) -> bool:
+        """Delete a schedule; its firings and runs stay. Returns whether it was there."""
+        with self._database.writing() as connection:
+            result = connection.execute(delete(schedules).where(schedules.c.id == schedule_id))
+            return result.rowcount == 1
+
+    def due(self, now: int, limit: int = 1_000) -> list[dict[str, Any]]:
+        """Return unpaused schedules whose `next_fire_at` has come, oldest first."""
+        query = (
+            select(schedules)
+            .where(
+                schedules.c.next_fire_at.is_not(None),
+                schedules.c.next_fire_at <= now,
+                _unpaused(now),
+            )
+            .order_by(schedules.c.next_fire_at)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def next_due(self, now: int) -> int | None:
+        """Return when the next schedule may fire, or a pause ends; None for never."""
+        query = (
+            select(schedules.c.next_fire_at)
+            .where(schedules.c.next_fire_at.is_not(None), _unpaused(now))
+            .order_by(schedules.c.next_fire_at)
+            .limit(1)
+        )
+        ends = (
+            select(schedules.c.paused_until)
+            .where(
+                schedules.c.next_fire_at.is_not(None),
+                schedules.c.paused_at.is_not(None),
+                schedules.c.paused_until > now,
+            )
+            .order_by(schedules.c.paused_until)
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            instants = [connection.execute(q).scalar_one_or_none() for q in (query, ends)]
+        return min((i for i in instants if i is not None), default=None)
+
+    def fire(
+        self,
+        schedule_id: str,
+        expected_version: int,
+        ticks: Sequence[Firing],
+        next_fire_at: int | None,
+        now: int,
+    ) -> list[str] | None:
+        """Store firings with their runs and move `next_fire_at`, in one transaction.
+
+        A firing that is already stored is left as it is and makes no run.
+
+        Returns:
+            The ids of the runs that were made, or None when the schedule is gone or was
+            changed, paused or fired meanwhile: another scheduler was first.
+        """
+        made: list[str] = []
+        with self._database.writing() as connection:
+            last = max((tick.until or tick.fire_at for tick in ticks), default=None)
+            values: dict[str, Any] = {"next_fire_at": next_fire_at}
+            if last is not None:
+                values["last_fire_at"] = last
+            moved = connection.execute(
+                update(schedules)
+                .where(schedules.c.id == schedule_id, schedules.c.version == expected_version)
+                .where(_unpaused(now))
+                .values(**values, version=schedules.c.version + 1)
+            )
+            if moved.rowcount != 1:
+                return None
+            for tick in ticks:
+                made += _store_tick(connection, schedule_id, tick, now)
+        return made
+
+    def active_runs(self, schedule_id: str) -> Sequence[tuple[str, str]]:
+        """Return (run id, state) of the schedule's runs that have not ended, oldest first."""
+        query = (
+            select(runs.c.id, runs.c.state)
+            .where(runs.c.schedule_id == schedule_id, runs.c.finished_at.is_(None))
+            .order_by(runs.c.id)
+        )
+        with self._database.reading() as connection:
+            return [(row.id, row.state) for row in connection.execute(query)]
+
+    def pause(self, schedule_id: str, reason: str, until: int | None, now: int) -> None:
+        """Stop a schedule from firing, until `until` or until it is resumed."""
+        self._change(
+            schedule_id, {"paused_at": now, "paused_reason": reason, "paused_until": until}
+        )
+
+    def resume(self, schedule_id: str, next_fire_at: int | None) -> None:
+        """Let a schedule fire again, from `next_fire_at` on."""
+        self._change(
+            schedule_id,
+            {
+                "paused_at": None,
+                "paused_reason": None,
+                "paused_until": None,
+                "next_fire_at": next_fire_at,
+            },
+        )
+
+    def _change(self, schedule_id: str, values: dict[str, Any]) -> None:
+        with self._database.writing() as connection:
+            changed = connection.execute(
+                update(schedules)
+                .where(schedules.c.id == schedule_id)
+                .values(**values, version=schedules.c.version + 1)
+            ).rowcount
+        if not changed:
+            self.get(schedule_id)
+
+    def firings(self, schedule_id: str, limit: int = 100) -> Sequence[dict[str, Any]]:
+        """Return the schedule's stored ticks, newest first."""
+        query = (
+            select(firings)
+            .where(firings.c.schedule_id == schedule_id)
+            .order_by(firings.c.fire_at.desc())
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def firing_counts(self) -> Sequence[dict[str, Any]]:
+        """Return how often each schedule ran and was skipped, by reason."""
+        from sqlalchemy import func
+
+        query = (
+            select(
+                firings.c.schedule_id,
+                firings.c.outcome,
+                firings.c.reason,
+                func.sum(firings.c.count).label("count"),
+            )
+            .group_by(firings.c.schedule_id, firings.c.outcome, firings.c.reason)
+            .order_by(firings.c.schedule_id, firings.c.outcome, firings.c.reason)
+        )
+        with self._database.reading() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def _unpaused(now: int) -> Any:
+    return or_(
+        schedules.c.paused_at.is_(None),
+        and_(schedules.c.paused_until.is_not(None), schedules.c.paused_until <= now),
+    )
+
+
+def _insert(connection: Connection, table: Any) -> Any:
+    return (insert_sqlite if connection.dialect.name == "sqlite" else insert_postgresql)(table)
+
+
+def _store_tick(connection: Connection, schedule_id: str, tick: Firing, now: int) -> list[str]:
+    stored = connection.execute(
+        _insert(connection, firings)
+        .values(
+            schedule_id=schedule_id,
+            fire_at=tick.fire_at,
+            outcome=tick.outcome,
+            reason=tick.reason,
+            run_id=None if tick.item is None else tick.item.id,
+            count=tick.count,
+            until_at=tick.until,
+            noted_at=now,
+        )
+        .on_conflict_do_nothing()
+    )
+    if stored.rowcount != 1 or tick.template is None or tick.item is None:
+        return []
+    if tick.cancel_other:
+        waiting = and_(
+            runs.c.schedule_id == schedule_id,
+            runs.c.finished_at.is_(None),
+            runs.c.id != tick.item.id,
+        )
+        reason = f"replaced by run {tick.item.id} (overlap: cancel_other)"
+        connection.execute(
+            update(runs)
+            .where(waiting, runs.c.state != "running")
+            .values(state="cancelled", finished_at=now, reason=reason)
+        )
+        connection.execute(
+            update(runs)
+            .where(waiting, runs.c.state == "running", runs.c.cancel_requested_at.is_(None))
+            .values(cancel_requested_at=now, cancel_reason=reason)
+        )
+    return insert_on(connection, tick.template, [tick.item])

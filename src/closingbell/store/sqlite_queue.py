@@ -1,0 +1,445 @@
+"""The queue on SQLite: one pen, and whoever holds it writes for everybody who waits.
+
+Every hot verb adds its operation to a list and asks for the pen. The thread that
+gets it runs all listed operations, settles what this process's worker has ended
+and claims what it wants, in one transaction: under load one fsync serves many
+runs, and a run that is submitted to an idle worker is claimed by the very commit
+that stores it.
+
+Whole batches travel as one JSON argument and one JSON result. Each statement is
+then a single step inside SQLite, which does not hold Python's global lock, while
+the worker's loop runs handlers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from closingbell.core.clock import Clock
+from closingbell.core.limit import Admission, Lane
+from closingbell.core.port import Claimer, Want
+from closingbell.core.run import Claim, RunItem, RunTemplate, Settlement
+from closingbell.store.codec import read_claims, to_json
+from closingbell.store.database import SqliteDatabase, translated
+from closingbell.store.insert import insert_on
+
+#: Runs that one statement may carry.
+CHUNK = 5_000
+
+_CLAIM_COLUMNS = (
+    "id, fence + 1, task, payload, attempt + 1, max_attempts, timeout_s, due_at, fire_at,"
+    " session_date, schedule_id, executor, lost_count, cancel_reason, {now}"
+)
+_TEMPLATE = (
+    "task, executor, priority, state, due_at, max_attempts, timeout_s, submitted_at, cause,"
+    " tags, key, schedule_id, fire_at, session_date, event_id"
+)
+_INSERT_ONE = (
+    f"INSERT INTO runs (id, payload, lane, {_TEMPLATE})"
+    f" VALUES (?, ?, ?{', ?' * len(RunTemplate._fields)}) ON CONFLICT DO NOTHING"
+)
+_INSERT_MANY = (
+    f"INSERT INTO runs (id, payload, lane, {_TEMPLATE})"
+    " SELECT value ->> 0, value ->> 1, value ->> 2"
+    f"{', ?' * len(RunTemplate._fields)} FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
+)
+_SETTLE_SUCCESS = (
+    "UPDATE runs SET state = 'success', outcome = 'returned', finished_at = j.value ->> 2,"
+    " result = j.value ->> 3 FROM json_each(?) AS j"
+    " WHERE runs.id = j.value ->> 0 AND runs.state = 'running' AND runs.fence = j.value ->> 1"
+)
+# A run whose cancellation was asked for does not start another attempt.
+_SETTLE = """
+UPDATE runs SET
+  state = CASE WHEN cancel_requested_at IS NOT NULL AND j.value ->> 2 IN ('scheduled', 'pending')
+          THEN 'cancelled' ELSE j.value ->> 2 END,
+  finished_at = CASE WHEN cancel_requested_at IS NULL
+                      AND j.value ->> 2 IN ('scheduled', 'pending')
+                THEN NULL ELSE j.value ->> 5 END,
+  reason = CASE WHEN cancel_requested_at IS NOT NULL AND j.value ->> 2 IN ('scheduled', 'pending')
+           THEN cancel_reason ELSE j.value ->> 9 END,
+  outcome = j.value ->> 3, attempt = j.value ->> 4,
+  due_at = coalesce(j.value ->> 6, due_at), result = j.value ->> 7,
+  error = coalesce(j.value ->> 8, CASE WHEN j.value ->> 2 = 'success' THEN NULL ELSE error END),
+  lost_count = lost_count + (j.value ->> 10)
+FROM json_each(?) AS j
+WHERE runs.id = j.value ->> 0 AND runs.state = 'running' AND runs.fence = j.value ->> 1
+"""
+_LEDGER = """
+INSERT INTO attempts (run_id, fence, number, outcome, worker_id, started_at, finished_at,
+                      error, reason)
+SELECT runs.id, runs.fence, runs.attempt, j.value ->> 3, runs.worker_id, runs.started_at,
+       j.value ->> 5, j.value ->> 8, j.value ->> 9
+FROM json_each(?) AS j JOIN runs ON runs.id = j.value ->> 0
+WHERE runs.state = 'running' AND runs.fence = j.value ->> 1
+"""
+_LOGS = """
+INSERT INTO run_logs (run_id, fence, seq, stream, text, written_at)
+SELECT ?1, ?2, (SELECT count(*) FROM run_logs WHERE run_id = ?1 AND fence = ?2), ?3, ?4, ?5
+WHERE EXISTS (SELECT 1 FROM runs WHERE id = ?1 AND fence = ?2)
+"""
+_STALE = """
+SELECT json_group_array(j.value ->> 0) FROM json_each(?) AS j WHERE NOT EXISTS (
+  SELECT 1 FROM runs WHERE runs.id = j.value ->> 0 AND runs.fence = j.value ->> 1
+   AND (runs.state = j.value ->> 2 OR runs.cancel_requested_at IS NOT NULL)
+   AND runs.state <> 'running')
+"""
+_CLAIM_ARRAY = f"json_array({_CLAIM_COLUMNS.format(now='?1')})"
+_CANDIDATE_ROWS = (
+    " FROM (SELECT * FROM runs WHERE state = 'pending' AND lane IS NULL AND executor = ?2{unknown}"
+    " ORDER BY priority, due_at, id LIMIT ?3)"
+)
+_CANDIDATES = f"SELECT json_group_array({_CLAIM_ARRAY})" + _CANDIDATE_ROWS
+_ORDERED_CANDIDATES = (
+    f"SELECT json_group_array(json_array(priority, due_at, {_CLAIM_ARRAY}))" + _CANDIDATE_ROWS
+)
+_CLAIM = (
+    "UPDATE runs SET state = 'running', fence = fence + 1, attempt = attempt + 1,"
+    " worker_id = ?1, started_at = ?2, finished_at = NULL"
+    " WHERE id IN (SELECT value FROM json_each(?3)) AND state = 'pending'"
+)
+# One seek for each lane that waits, however many runs wait in it.
+_WAITING_LANES = """
+WITH RECURSIVE waiting (lane) AS (
+  SELECT min(lane) FROM runs WHERE state = 'pending' AND lane IS NOT NULL AND executor = ?1
+  UNION ALL
+  SELECT (SELECT min(lane) FROM runs WHERE state = 'pending' AND lane IS NOT NULL
+           AND executor = ?1 AND lane > waiting.lane)
+  FROM waiting WHERE waiting.lane IS NOT NULL
+)
+SELECT lane FROM waiting WHERE lane IS NOT NULL
+"""
+_LANE_CANDIDATES = (
+    f"SELECT json_group_array(json_array(priority, due_at, {_CLAIM_ARRAY})) FROM"
+    " (SELECT * FROM runs WHERE state = 'pending' AND lane = ?2 AND executor = ?3{unknown}"
+    " ORDER BY priority, due_at, id LIMIT ?4)"
+)
+_RUNNING_LANES = (
+    "SELECT lane, count(*) FROM runs WHERE state = 'running' AND lane IS NOT NULL GROUP BY lane"
+)
+_USED = "SELECT coalesce(sum(units), 0) FROM rate_uses WHERE bucket = ? AND used_at > ?"
+_FREES_AT = "SELECT min(used_at) FROM rate_uses WHERE bucket = ? AND used_at > ?"
+_USE = "INSERT INTO rate_uses (bucket, used_at, units, window_us) VALUES (?, ?, ?, ?)"
+_PROMOTE = (
+    "UPDATE runs SET state = 'pending' WHERE id IN (SELECT id FROM runs"
+    " WHERE state = 'scheduled' AND due_at <= ? ORDER BY due_at, id LIMIT ?)"
+    " AND state = 'scheduled'"
+)
+_NEXT_DUE = "SELECT min(due_at) FROM runs WHERE state = 'scheduled'"
+_ANY_PENDING = (
+    "SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'pending' AND lane IS NULL AND executor = ?1)"
+    " OR EXISTS (SELECT 1 FROM runs WHERE state = 'pending' AND lane IS NOT NULL"
+    " AND executor = ?1)"
+)
+
+_Ordered = tuple[int, int, Claim]
+_read_ordered = msgspec.json.Decoder(list[_Ordered]).decode
+_read_ids = msgspec.json.Decoder(list[str]).decode
+
+
+class _Operation:
+    """One verb that waits for the pen."""
+
+    __slots__ = ("done", "error", "result", "work")
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self.work = work
+        self.done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class SqliteQueue:
+    """The `Queue` of a SQLite store; see the port for the contract."""
+
+    #: How often another process's writes are looked for, in seconds; a look takes microseconds.
+    poll_s = 0.002
+
+    def __init__(self, database: SqliteDatabase, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._waiting: list[_Operation] = []
+        self._claimers: list[Claimer] = []
+        self._seen_version: int | None = None
+        #: When a rate limit frees a place for a run that waits now, or None.
+        self.blocked_until: int | None = None
+
+    # --- the port ------------------------------------------------------------------
+
+    def attach(self, claimer: Claimer) -> None:
+        self._claimers.append(claimer)
+
+    def detach(self, claimer: Claimer) -> None:
+        with self._database.pen:
+            if claimer in self._claimers:
+                self._claimers.remove(claimer)
+
+    def submit(
+        self, template: RunTemplate, items: Sequence[RunItem], connection: Any = None
+    ) -> list[str]:
+        if connection is not None:
+            return insert_on(connection, template, items)
+
+        def insert(driver: Any) -> list[str]:
+            return _insert(driver, template, items)
+
+        ids: list[str] = self._perform(insert)
+        return ids
+
+    def exchange(self) -> bool:
+        with self._database.pen, translated():
+            return self._transact([])
+
+    def promote(self, now: int, limit: int = 10_000) -> int:
+        def move(driver: Any) -> int:
+            moved: int = driver.execute(_PROMOTE, (now, limit)).rowcount
+            return moved
+
+        count: int = self._perform(move)
+        return count
+
+    def next_due(self) -> int | None:
+        with self._database.pen, translated():
+            found: int | None = self._database.driver().execute(_NEXT_DUE).fetchone()[0]
+            return found
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Nothing to listen to: `changed` every `poll_s` is the hint."""
+
+    def close(self) -> None:
+        """Nothing is held beside the database's own connections."""
+
+    def machine_micros(self) -> int:
+        return self._clock.machine_micros()
+
+    def changed(self) -> bool:
+        with self._database.pen, translated():
+            version = self._database.driver().execute("PRAGMA data_version").fetchone()[0]
+        before, self._seen_version = self._seen_version, version
+        return version != before
+
+    # --- the transaction -----------------------------------------------------------
+
+    def _perform(self, work: Callable[[Any], Any]) -> Any:
+        operation = _Operation(work)
+        self._waiting.append(operation)
+        with self._database.pen:
+            if not operation.done:
+                batch, self._waiting = self._waiting, []
+                try:
+                    with translated():
+                        self._transact(batch)
+                except BaseException as problem:
+                    for waiting in batch:
+                        if not waiting.done:
+                            waiting.error, waiting.done = problem, True
+                    if operation.error is None:
+                        raise
+        if operation.error is not None:
+            raise operation.error
+        return operation.result
+
+    def _transact(self, batch: list[_Operation]) -> bool:
+        driver = self._database.driver()
+        claimers = list(self._claimers)
+        settled = [claimer.take_settlements() for claimer in claimers]
+        if not batch and not any(settled) and not self._anything_wanted(driver, claimers):
+            return False
+        stale: list[set[str]] = []
+        claims: list[list[Claim]] = []
+        self.blocked_until = None
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+            for ended in settled:
+                stale.append(_settle(driver, ended) if ended else set())
+            for operation in batch:
+                self._run(driver, operation, alone=len(batch) == 1)
+            for claimer, ended in zip(claimers, settled, strict=True):
+                want = claimer.want(ended)
+                claims.append([] if want is None else self._claim(driver, claimer, want))
+            driver.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(Exception):
+                driver.execute("ROLLBACK")
+            for claimer, ended in zip(claimers, settled, strict=True):
+                if ended:
+                    claimer.put_back(ended)
+            raise
+        for operation in batch:
+            operation.done = True
+        for claimer, taken, ended, refused in zip(claimers, claims, settled, stale, strict=True):
+            if taken or ended:
+                claimer.deliver(taken, ended, refused)
+        return any(settled) or any(claims)
+
+    def _run(self, driver: Any, operation: _Operation, alone: bool) -> None:
+        if alone:
+            operation.result = operation.work(driver)
+            return
+        driver.execute("SAVEPOINT operation")
+        try:
+            operation.result = operation.work(driver)
+        except Exception as problem:
+            driver.execute("ROLLBACK TO operation")
+            operation.error = problem
+        driver.execute("RELEASE operation")
+
+    def _anything_wanted(self, driver: Any, claimers: list[Claimer]) -> bool:
+        for claimer in claimers:
+            want = claimer.want(())
+            for executor in want.free if want is not None else ():
+                if driver.execute(_ANY_PENDING, (executor,)).fetchone()[0]:
+                    return True
+        return False
+
+    # --- claiming ------------------------------------------------------------------
+
+    def _claim(self, driver: Any, claimer: Claimer, want: Want) -> list[Claim]:
+        now = self._clock.micros()
+        unknown = ""
+        if want.unknown:
+            names = ", ".join("'" + name.replace("'", "''") + "'" for name in want.unknown)
+            unknown = f" AND task NOT IN ({names})"
+        claims: list[Claim] = []
+        for executor, free in want.free.items():
+            # Counted inside the write transaction: nobody else claims meanwhile.
+            lanes = [row[0] for row in driver.execute(_WAITING_LANES, (executor,))]
+            if lanes:
+                claims += self._claim_in_lanes(driver, executor, free, want, lanes, unknown, now)
+                continue
+            sql = _CANDIDATES.format(unknown=unknown)
+            claims += read_claims(driver.execute(sql, (now, executor, free)).fetchone()[0])
+        if claims:
+            ids = to_json([claim.id for claim in claims])
+            driver.execute(_CLAIM, (claimer.worker_id, now, ids))
+        return claims
+
+    def _claim_in_lanes(
+        self,
+        driver: Any,
+        executor: str,
+        free: int,
+        want: Want,
+        lanes: list[str],
+        unknown: str,
+        now: int,
+    ) -> list[Claim]:
+        buckets = {b.name: b for text in lanes if (b := Lane.decode(text).bucket)}
+        used = {
+            name: driver.execute(_USED, (name, now - bucket.window)).fetchone()[0]
+            for name, bucket in buckets.items()
+        }
+        admission = Admission(dict(driver.execute(_RUNNING_LANES).fetchall()), used, want.room)
+        candidates: list[tuple[int, int, Claim, str | None]] = []
+        for text in lanes:
+            places = min(admission.capacity(text), free)
+            if places < 1:
+                self._note_blocked(driver, Lane.decode(text), now)
+                continue
+            sql = _LANE_CANDIDATES.format(unknown=unknown)
+            found = driver.execute(sql, (now, text, executor, places)).fetchone()[0]
+            candidates += [(*row, text) for row in _read_ordered(found)]
+        sql = _ORDERED_CANDIDATES.format(unknown=unknown)
+        found = driver.execute(sql, (now, executor, free)).fetchone()[0]
+        candidates += [(*row, None) for row in _read_ordered(found)]
+        candidates.sort(key=lambda row: (row[0], row[1], row[2].id))
+        claims: list[Claim] = []
+        taken: dict[str, int] = {}
+        for _, _, claim, lane in candidates:
+            if len(claims) == free:
+                break
+            if lane is None:
+                claims.append(claim)
+            elif admission.admit(lane):
+                claims.append(claim)
+                bucket = Lane.decode(lane).bucket
+                if bucket is not None:
+                    taken[bucket.name] = taken.get(bucket.name, 0) + bucket.weight
+            else:
+                self._note_blocked(driver, Lane.decode(lane), now)
+        for name, units in taken.items():
+            driver.execute(_USE, (name, now, units, buckets[name].window))
+        return claims
+
+    def _note_blocked(self, driver: Any, lane: Lane, now: int) -> None:
+        if lane.bucket is None:
+            return
+        oldest = driver.execute(_FREES_AT, (lane.bucket.name, now - lane.bucket.window)).fetchone()
+        frees = (oldest[0] or now) + lane.bucket.window
+        if self.blocked_until is None or frees < self.blocked_until:
+            self.blocked_until = frees
+
+
+# --- the statements that need no state -----------------------------------------------
+
+
+def _insert(driver: Any, template: RunTemplate, items: Sequence[RunItem]) -> list[str]:
+    if len(items) == 1:
+        item = items[0]
+        cursor = driver.execute(_INSERT_ONE, (item.id, item.payload, item.lane, *template))
+        if cursor.rowcount == 1 or template.key is None:
+            return [item.id]
+        return [_holder(driver, template, item)]
+    for start in range(0, len(items), CHUNK):
+        driver.execute(_INSERT_MANY, (*template, to_json(items[start : start + CHUNK])))
+    return [item.id for item in items]
+
+
+def _holder(driver: Any, template: RunTemplate, item: RunItem) -> str:
+    row = driver.execute(
+        "SELECT id FROM runs WHERE task = ? AND key = ?", (template.task, template.key)
+    ).fetchone()
+    return item.id if row is None else str(row[0])
+
+
+def _settle(driver: Any, ended: list[Settlement]) -> set[str]:
+    plain: list[tuple[Any, ...]] = []
+    rest: list[tuple[Any, ...]] = []
+    ledger: list[tuple[Any, ...]] = []
+    for s in ended:
+        if s.state == "success" and s.attempt and not s.lost:
+            plain.append((s.id, s.fence, s.finished_at, s.result))
+        else:
+            row = s[:8] + (s.error, s.reason, s.lost)
+            rest.append(row)
+            if s.ledger:
+                ledger.append(row)
+    accepted = 0
+    if plain:
+        accepted += driver.execute(_SETTLE_SUCCESS, (to_json(plain),)).rowcount
+    if ledger:
+        driver.execute(_LEDGER, (to_json(ledger),))
+    if rest:
+        accepted += driver.execute(_SETTLE, (to_json(rest),)).rowcount
+    for s in ended:
+        for stream, text in s.logs:
+            driver.execute(_LOGS, (s.id, s.fence, stream, text, s.finished_at))
+    for s in ended:
+        if s.alert is not None:
+            _raise_alert(driver, s)
+    if accepted == len(ended):
+        return set()
+    fences = to_json([(s.id, s.fence, s.state) for s in ended])
+    return set(_read_ids(driver.execute(_STALE, (fences,)).fetchone()[0]))
+
+
+def _raise_alert(driver: Any, s: Settlement) -> None:
+    assert s.alert is not None
+    driver.execute(
+        "INSERT INTO alerts (id, type, severity, task, run_id, message, data, raised_at)"
+        " SELECT ?1, ?2, 'WARNING', task, id, ?3, ?4, ?5 FROM runs"
+        " WHERE id = ?6 AND fence = ?7 AND state <> 'running' ON CONFLICT DO NOTHING",
+        (
+            f"{s.id}:{s.fence}:{s.alert.type}",
+            s.alert.type,
+            s.alert.message,
+            s.alert.data,
+            s.finished_at,
+            s.id,
+            s.fence,
+        ),
+    )

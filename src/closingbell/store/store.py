@@ -1,0 +1,67 @@
+"""Store: one database and everything that is kept in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from closingbell.core.clock import Clock
+from closingbell.store.alerts import StoredAlerts
+from closingbell.store.database import PostgresDatabase, SqliteDatabase, open_database
+from closingbell.store.events import StoredEvents
+from closingbell.store.migrate import prepare
+from closingbell.store.policies import StoredPolicies
+from closingbell.store.postgres_queue import PostgresQueue
+from closingbell.store.retention import Retention
+from closingbell.store.runs import StoredRuns
+from closingbell.store.schedules import StoredSchedules
+from closingbell.store.sqlite_queue import SqliteQueue
+from closingbell.store.workers import StoredWorkers
+
+
+class Store:
+    """The truth, by noun.
+
+    Attributes:
+        queue: submit, claim, settle: the hot verbs.
+        runs: reading runs, cancel, retry, logs.
+        schedules: schedules and their firings.
+        events: event triggers and events.
+        workers: leases, and what the dead held.
+        policies: retry policies set at run time, dismissed failures.
+        alerts: what a person must see.
+        retention: pruning.
+    """
+
+    def __init__(self, database: SqliteDatabase | PostgresDatabase, clock: Clock) -> None:
+        self.database = database
+        self.dialect = database.dialect
+        self.queue: SqliteQueue | PostgresQueue = (
+            SqliteQueue(database, clock)
+            if isinstance(database, SqliteDatabase)
+            else PostgresQueue(database, clock)
+        )
+        self.runs = StoredRuns(database)
+        self.schedules = StoredSchedules(database)
+        self.events = StoredEvents(database)
+        self.workers = StoredWorkers(database)
+        self.policies = StoredPolicies(database)
+        self.alerts = StoredAlerts(database)
+        self.retention = Retention(database)
+
+    def prepare(self, upgrade: bool = True) -> str | None:
+        """Make the schema present and current; see `migrate.prepare`."""
+        return prepare(self.database, upgrade)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.queue.close()
+        self.database.close()
+
+
+def open_store(database: str | Path | None, clock: Clock) -> Store:
+    """Return the store of an address; nothing is connected yet.
+
+    Raises:
+        SettingError: the address is neither SQLite nor PostgreSQL.
+    """
+    return Store(open_database(database), clock)
