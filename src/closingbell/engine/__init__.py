@@ -1,0 +1,1 @@
+"""Making it happen: claim, attempt, settle, keep alive, rescue."""

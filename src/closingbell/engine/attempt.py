@@ -1,0 +1,119 @@
+"""One attempt: from a claim to the settlement that ends it.
+
+resolve -> bind -> execute (in an executor) -> outcome -> decide -> settle
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from closingbell.core.call import Call
+from closingbell.core.clock import Clock
+from closingbell.core.outcome import DecisionFacts, Outcome, decide
+from closingbell.core.retry import RetryPolicy
+from closingbell.core.run import AlertNote, Claim, Settlement
+from closingbell.core.task import TaskDefinition
+
+#: What an executor needs to run a task's attempts: (invoke, encode).
+Runner = tuple[Callable[[Call], Any], Callable[[Call, Any], Outcome]]
+
+
+class Attempts:
+    """Makes calls of claims, and settlements of outcomes."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        resolve: Callable[[str], TaskDefinition | None],
+        runner: Callable[[TaskDefinition], Runner],
+        error_json: Callable[[Any], str],
+        take_logs: Callable[[Call], tuple[tuple[str, str], ...]],
+        rng: Random,
+        poison_after: int,
+        long_execution_s: float,
+    ) -> None:
+        """Make the pipeline.
+
+        Args:
+            clock: the desk's time.
+            resolve: returns a task's definition, or None when this worker does not know it.
+            runner: returns how to invoke a task and how to read what it returned.
+            error_json: writes an error as JSON text.
+            take_logs: returns and clears what an attempt has printed.
+            rng: chance, for the jitter of retries.
+            poison_after: a run that lost so many workers is parked as failed.
+            long_execution_s: an attempt that took longer raises an alert.
+        """
+        self._clock = clock
+        self._resolve = resolve
+        self._runner = runner
+        self._error_json = error_json
+        self._take_logs = take_logs
+        self._rng = rng
+        self._poison_after = poison_after
+        self._long_execution = long_execution_s * 1_000_000
+        self._runners: dict[TaskDefinition, Runner] = {}
+        #: Policies set at run time, by task; replaced whole.
+        self.policies: dict[str, RetryPolicy] = {}
+
+    def call(self, claim: Claim, done: Callable[[Call, Outcome], None]) -> Call | None:
+        """Return the call of a claim, or None when the task is unknown here."""
+        task = self._resolve(claim.task)
+        if task is None:
+            return None
+        runner = self._runners.get(task)
+        if runner is None:
+            runner = self._runners[task] = self._runner(task)
+        return Call(claim, task, runner[0], runner[1], done)
+
+    def settle(self, call: Call, outcome: Outcome, cancel_reason: str | None) -> Settlement:
+        """Return the settlement of a call that ended."""
+        logs = self._take_logs(call) if call.logs else ()
+        return self.settle_claim(call.claim, call.task, outcome, cancel_reason, logs)
+
+    def settle_claim(
+        self,
+        claim: Claim,
+        task: TaskDefinition | None,
+        outcome: Outcome,
+        cancel_reason: str | None,
+        logs: tuple[tuple[str, str], ...] = (),
+    ) -> Settlement:
+        """Return the settlement of a claim; `task` is None when it is unknown here."""
+        now = self._clock.micros()
+        policy = self.policies.get(claim.task) if self.policies else None
+        if policy is not None:
+            claim = claim._replace(max_attempts=policy.retries + 1)
+        elif task is not None:
+            policy = task.retry
+        settlement = decide(
+            claim,
+            outcome,
+            policy or RetryPolicy(),
+            DecisionFacts(now, self._error_json, self._poison_after, cancel_reason),
+            self._rng,
+            logs,
+        )
+        if settlement.state == "failed" or now - claim.started_at > self._long_execution:
+            return settlement._replace(alert=self._alert(claim, settlement, now))
+        return settlement
+
+    def _alert(self, claim: Claim, settlement: Settlement, now: int) -> AlertNote | None:
+        seconds = (now - claim.started_at) / 1_000_000
+        if settlement.state == "failed":
+            return AlertNote(
+                "task_failure",
+                f"task {claim.task!r} failed after {settlement.attempt} attempts"
+                + (f": {settlement.reason}" if settlement.reason else ""),
+                settlement.error or "{}",
+            )
+        if settlement.state != "success":
+            return None
+        return AlertNote(
+            "long_execution",
+            f"task {claim.task!r} took {seconds:.1f} s",
+            self._error_json({"execution_time": seconds}),
+        )

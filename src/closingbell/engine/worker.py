@@ -1,0 +1,292 @@
+"""Worker: claims what it has places for, hands it to executors, settles what ended.
+
+Threads: an exchange thread settles and claims, in one transaction at a time; it
+sleeps until something ended, something was submitted, or the poll is due. Calls
+end on whatever thread their executor ends them. A place is free again when the
+transaction that settles its run has committed, not before.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from closingbell.core.call import Call
+from closingbell.core.clock import Clock
+from closingbell.core.error import StoreError
+from closingbell.core.limit import Room
+from closingbell.core.outcome import GivenBack, Outcome
+from closingbell.core.port import Executor, Queue, Want
+from closingbell.core.run import Claim, Settlement
+from closingbell.engine.attempt import Attempts
+
+_log = logging.getLogger("closingbell.worker")
+
+#: Waits between tries while the store does not answer, in seconds.
+_BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+
+
+class Worker:
+    """One worker of one process; the `Claimer` of its queue."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        *,
+        queue: Queue,
+        executors: Mapping[str, Executor],
+        attempts: Attempts,
+        clock: Clock,
+        room: Callable[[Iterable[Call]], Room],
+        on_settled: Callable[[Sequence[Settlement]], None],
+        on_due: Callable[[int], None],
+        on_hint: Callable[[], None],
+    ) -> None:
+        """Make a worker; `start` sets it to work.
+
+        Args:
+            worker_id: unique for ever.
+            queue: the store's hot verbs.
+            executors: where code runs, by kind.
+            attempts: from claims to settlements.
+            clock: time.
+            room: free resources beside the calls given.
+            on_settled: told of what was settled and accepted, after the commit.
+            on_due: told when something falls due later.
+            on_hint: told that another process wrote.
+        """
+        self.worker_id = worker_id
+        self._queue = queue
+        self._executors = dict(executors)
+        self._attempts = attempts
+        self._clock = clock
+        self._room = room
+        self._on_settled = on_settled
+        self._on_due = on_due
+        self._on_hint = on_hint
+        self._inside: dict[str, Call] = {}
+        self._taken = dict.fromkeys(self._executors, 0)
+        self._ended: deque[Settlement] = deque()
+        self._cancels: dict[str, str] = {}
+        self._unknown: dict[str, float] = {}
+        self._wake = threading.Event()
+        self._signalled = False
+        self._claiming = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._idle = threading.Condition()
+        #: Settlements that the store refused because the lease was lost.
+        self.stale_count = 0
+        #: The last failure of the store, while it lasts.
+        self.trouble: StoreError | None = None
+
+    # --- life ------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to claim."""
+        self._claiming = True
+        self._queue.attach(self)
+        self._queue.listen(self.wake)
+        self._thread = threading.Thread(
+            target=self._exchange_until_stopped, name="closingbell-exchange", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, grace_s: float) -> None:
+        """Stop claiming, let runs finish within `grace_s`, give the rest back."""
+        self._claiming = False
+        for executor in self._executors.values():
+            for call in executor.drain():
+                self.done(call, GivenBack("the worker stopped before it started"))
+        deadline = self._clock.monotonic() + grace_s
+        with self._idle:
+            while self._inside and (left := deadline - self._clock.monotonic()) > 0:
+                self._idle.wait(min(left, 0.5))
+        for executor in self._executors.values():
+            executor.stop(0.0)
+        self._stopping = True
+        self.wake()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+        self._queue.detach(self)
+
+    def wake(self) -> None:
+        """Say that there may be something to do; from any thread."""
+        if not self._signalled:
+            self._signalled = True
+            self._wake.set()
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls that are inside, running or waiting for their executor."""
+        return list(self._inside.values())
+
+    # --- the claimer's side of the exchange ------------------------------------------
+
+    def take_settlements(self) -> list[Settlement]:
+        ended: list[Settlement] = []
+        pop = self._ended.popleft
+        try:
+            while True:
+                ended.append(pop())
+        except IndexError:
+            return ended
+
+    def put_back(self, settlements: list[Settlement]) -> None:
+        self._ended.extendleft(reversed(settlements))
+
+    def want(self, settled: Sequence[Settlement]) -> Want | None:
+        if not self._claiming:
+            return None
+        returning: dict[str, int] = {}
+        for settlement in settled:
+            call = self._inside.get(settlement.id)
+            if call is not None and call.claim.fence == settlement.fence:
+                kind = call.claim.executor
+                returning[kind] = returning.get(kind, 0) + 1
+        free = {
+            kind: places
+            for kind, executor in self._executors.items()
+            if (places := executor.slots - self._taken[kind] + returning.get(kind, 0)) > 0
+        }
+        if not free:
+            return None
+        return Want(free, frozenset(self._unknown), self._room(self._inside.values()))
+
+    def deliver(self, claims: list[Claim], settled: Sequence[Settlement], stale: set[str]) -> None:
+        inside, taken = self._inside, self._taken
+        for settlement in settled:
+            call = inside.get(settlement.id)
+            if call is not None and call.claim.fence == settlement.fence:
+                del inside[settlement.id]
+                taken[call.claim.executor] -= 1
+        batches: dict[str, list[Call]] = {}
+        for claim in claims:
+            call = self._attempts.call(claim, self.done)
+            taken[claim.executor] = taken.get(claim.executor, 0) + 1
+            if call is None:
+                self._give_back_unknown(claim)
+                continue
+            inside[claim.id] = call
+            batches.setdefault(claim.executor, []).append(call)
+        for kind, calls in batches.items():
+            self._executors[kind].submit(calls)
+        if stale:
+            self.stale_count += len(stale)
+            _log.warning("%d results came too late and were dropped: %s", len(stale), sorted(stale))
+        if settled:
+            for settlement in settled:
+                if settlement.due_at is not None and settlement.id not in stale:
+                    self._on_due(settlement.due_at)
+            self._on_settled([s for s in settled if s.id not in stale] if stale else settled)
+            if not inside:
+                with self._idle:
+                    self._idle.notify_all()
+
+    def _give_back_unknown(self, claim: Claim) -> None:
+        # Not a failure: another worker on this store may know the task.
+        self._taken[claim.executor] -= 1
+        self._unknown[claim.task] = self._clock.monotonic()
+        self._ended.append(
+            self._attempts.settle_claim(
+                claim, None, GivenBack(f"worker {self.worker_id} does not know the task"), None
+            )
+        )
+        _log.warning("task %r is not registered here: its runs are left to others", claim.task)
+        self.wake()
+
+    def forget_unknown(self) -> None:
+        """Look again at tasks that were unknown, as they may be registered by now."""
+        self._unknown.clear()
+
+    # --- what ended --------------------------------------------------------------------
+
+    def done(self, call: Call, outcome: Outcome) -> None:
+        """Take an outcome, from any thread; each call ends once."""
+        claim = call.claim
+        if self._inside.get(claim.id) is not call:
+            return
+        reason = self._cancels.pop(claim.id, None) if self._cancels else None
+        self._ended.append(self._attempts.settle(call, outcome, reason))
+        if not self._signalled:
+            self._signalled = True
+            self._wake.set()
+
+    def settle_foreign(self, settlements: Iterable[Settlement]) -> None:
+        """Settle runs of workers that are gone; the fence they held decides."""
+        self._ended.extend(settlements)
+        self.wake()
+
+    def cancel(self, run_id: str, fence: int | None, reason: str) -> bool:
+        """Ask a run that is inside to end; returns whether it is."""
+        call = self._inside.get(run_id)
+        if call is None or (fence is not None and call.claim.fence != fence):
+            return False
+        if run_id not in self._cancels:
+            self._cancels[run_id] = reason
+            self._executors[call.claim.executor].stop_call(call, reason)
+        return True
+
+    def abandon(self, reason: str) -> None:
+        """Stop everything that is inside, because the lease ends: another may take it."""
+        for call in self.calls:
+            self._executors[call.claim.executor].stop_call(call, reason)
+
+    # --- the exchange thread -------------------------------------------------------------
+
+    def _exchange_until_stopped(self) -> None:
+        queue, wake = self._queue, self._wake
+        failures = 0
+        while True:
+            woken = wake.wait(self._patience())
+            wake.clear()
+            self._signalled = False
+            try:
+                if not woken and queue.changed():
+                    self._on_hint()
+                while queue.exchange():
+                    if self._stopping and not self._ended:
+                        break
+                    if not self._ended:
+                        # Claims are out; what they end in will wake this thread.
+                        break
+                failures = self._store_answers()
+                if self._stopping and not self._ended:
+                    return
+            except StoreError as problem:
+                failures = self._store_fails(problem, failures)
+                if self._stopping and failures > len(_BACKOFF_S):
+                    return
+            except Exception:
+                _log.exception("the exchange failed; it will be tried again")
+                wake.wait(_BACKOFF_S[-1])
+
+    def _patience(self) -> float:
+        patience = self._queue.poll_s
+        if self._queue.blocked_until is not None:
+            left = (self._queue.blocked_until - self._clock.micros()) / 1_000_000
+            patience = min(patience, max(left, 0.001))
+        return patience
+
+    def _store_answers(self) -> int:
+        if self.trouble is not None:
+            _log.warning("the store answers again")
+            self.trouble = None
+        return 0
+
+    def _store_fails(self, problem: StoreError, failures: int) -> int:
+        if self.trouble is None:
+            _log.error("%s; the worker waits and tries again", problem)
+        self.trouble = problem
+        self._clock_wait(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+        self._signalled = False
+        self.wake()
+        return failures + 1
+
+    def _clock_wait(self, seconds: float) -> None:
+        self._wake.clear()
+        self._wake.wait(seconds)
+
+
