@@ -1,0 +1,456 @@
+"""App: the composition root, and the face that users call."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+
+from closingbell.core.clock import Clock, SystemClock, to_micros
+from closingbell.core.error import AppNotRunning, TaskDefinitionError
+from closingbell.core.identity import RunIds
+from closingbell.core.registry import TaskRegistry
+from closingbell.core.run import Run, RunState
+from closingbell.core.task import TaskDefinition
+from closingbell.core.trigger import Trigger
+from closingbell.handle import RunHandle
+from closingbell.settings import Settings, load_settings
+from closingbell.task import Task, TaskOptions, define, define_task, task_name
+
+if TYPE_CHECKING:
+    from closingbell.aio import AsyncApp
+    from closingbell.machinery import Machinery
+    from closingbell.schedule_handle import ScheduleHandle
+    from closingbell.store.store import Store
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+#: A task as callers may name it: its name, the Task object, or the decorated function.
+TaskRef = str | Task | Callable[..., Any]
+
+
+def create_app(
+    database: str | Path | None = None,
+    *,
+    timezone: str | None = None,
+    clock: Clock | None = None,
+    settings_file: str | Path | None = None,
+    **settings: Any,
+) -> App:
+    """Make an app. Nothing is opened or written before it is started or used.
+
+    Args:
+        database: None for one SQLite file, `closingbell.db`, in the working folder; a
+            path; or an address, `sqlite:///...` or `postgresql://...`.
+        timezone: the zone of times that name none; default UTC.
+        clock: where time comes from; default the machine's.
+        settings_file: default `closingbell.toml` in the working folder.
+        settings: any field of `Settings`.
+
+    Raises:
+        SettingError: a setting is unknown or impossible.
+    """
+    given = {**settings, "timezone": timezone}
+    if database is not None:
+        given["database"] = f"sqlite:///{database}" if isinstance(database, Path) else database
+    file = None if settings_file is None else Path(settings_file)
+    return App(load_settings(given, file=file), clock or SystemClock())
+
+
+class App:
+    """Tasks, schedules and runs on one store.
+
+    Sync code calls the app; async code awaits the same calls on `app.aio`.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        """Make an app; use `create_app`.
+
+        Raises:
+            SettingError: the database's address cannot be read.
+            TimezoneError: the time zone is unknown.
+        """
+        from closingbell.core.zone import require_zone
+
+        require_zone(settings.timezone)
+        self.settings = settings
+        self.clock = clock
+        self.registry = TaskRegistry(self._define, self._added)
+        self._ids = RunIds(lambda: clock.micros() // 1000, os.urandom)
+        self._lock = threading.RLock()
+        self._machinery: Machinery | None = None
+        self._stop_asked = threading.Event()
+        self._declared: list[Callable[[Machinery], Any]] = []
+        self._faces: dict[str, Any] = {}
+
+    # --- declaring ---------------------------------------------------------------------
+
+    def add_task(self, task: Task | type[Task] | TaskDefinition) -> None:
+        """Register a task.
+
+        Args:
+            task: a Task object, or its class when it is made without arguments.
+
+        Raises:
+            DuplicateTask: the name is taken.
+            DefinitionError: an option is wrong.
+        """
+        if isinstance(task, type) and issubclass(task, Task):
+            task = task()
+        if isinstance(task, Task):
+            task = define_task(task, self.settings.timezone)
+        if not isinstance(task, TaskDefinition):
+            raise TaskDefinitionError(
+                repr(task)[:50], "expected a Task object; decorate functions with @app.task"
+            )
+        self.registry.add(task)
+
+    @overload
+    def task(self, handler: _F, /) -> _F: ...
+
+    @overload
+    def task(
+        self, handler: None = None, /, *, name: str | None = None, **options: Unpack[TaskOptions]
+    ) -> Callable[[_F], _F]: ...
+
+    def task(
+        self,
+        handler: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Any:
+        """Register a function as a task, as a decorator with or without options.
+
+        The function stays as it is and can be called directly. Parameters named
+        `payload`, `context` and `algorithm` are special; all others are bound by name
+        from the payload.
+
+        Args:
+            handler: the function, when used without parentheses.
+            name: default the function's name.
+            options: see `TaskOptions`.
+        """
+
+        def register(function: _F) -> _F:
+            chosen = name or getattr(function, "__name__", type(function).__name__)
+            self.registry.add(define(function, chosen, options, self.settings.timezone))
+            function.closingbell_task = chosen  # type: ignore[attr-defined]
+            return function
+
+        return register if handler is None else register(handler)
+
+    def schedule(
+        self,
+        task: TaskRef,
+        trigger: Trigger | None = None,
+        *,
+        id: str | None = None,  # noqa: A002  (the word that users look for)
+        payload: Mapping[str, Any] | None = None,
+        priority: int | None = None,
+        tags: Sequence[str] = (),
+        **options: Unpack[TaskOptions],
+    ) -> ScheduleHandle:
+        """Run a task by a trigger, beside what the task itself declares.
+
+        The same call again, as after a restart, changes nothing and makes no second
+        schedule. Give an `id` to be able to change the trigger later.
+
+        Args:
+            task: which task.
+            trigger: one of `closingbell.triggers`, or name it by options such as
+                `cron=`, `interval=` or `session=`.
+            id: default made from the task and the trigger.
+            payload: what its runs are given.
+            priority: of its runs; default the task's.
+            tags: of its runs, beside the task's.
+            options: the trigger and policy options of `TaskOptions`.
+
+        Raises:
+            UnknownTask: the task is not registered.
+            DefinitionError: the trigger or a policy is wrong.
+            PayloadError: the payload does not fit the task.
+        """
+        from closingbell.schedule_handle import declare_schedule
+
+        definition = self._resolve(task)
+        return declare_schedule(
+            self, definition, trigger, id, payload, priority, tuple(tags), options
+        )
+
+    def on(
+        self,
+        event_type: str,
+        task: TaskRef,
+        *,
+        where: str | None = None,
+        payload: Mapping[str, Any] | None = None,
+        priority: int | None = None,
+    ) -> str:
+        """Run a task when an event happens; return the event trigger's id.
+
+        Args:
+            event_type: which events.
+            task: which task.
+            where: a condition on the event's data, such as "change < -0.05".
+            payload: merged with the event's data, which leads.
+            priority: of its runs; default the task's.
+        """
+        from closingbell.machinery import declare_event_trigger
+
+        definition = self._resolve(task)
+        declare, trigger_id = declare_event_trigger(
+            definition, event_type, where, payload, priority
+        )
+        self.declare(declare)
+        return trigger_id
+
+    # --- running -----------------------------------------------------------------------
+
+    def start(self, block: bool = True, *, worker: bool = True, scheduler: bool = True) -> None:
+        """Open the store and set scheduler and worker to work.
+
+        Args:
+            block: wait until `stop`, Ctrl-C or SIGTERM; then drain and return.
+            worker: run tasks in this process.
+            scheduler: fire schedules in this process.
+
+        Raises:
+            StoreError: the store cannot be opened.
+        """
+        from closingbell.executor.child import IN_CHILD
+
+        if IN_CHILD:
+            # A script without a main guard is imported again by its child processes.
+            return
+        self._stop_asked.clear()
+        self.machinery.start(worker=worker, scheduler=scheduler)
+        if block:
+            self._block()
+
+    def stop(self, grace_s: float | None = None) -> None:
+        """Stop claiming, let runs finish within the grace time, give the rest back.
+
+        Args:
+            grace_s: seconds; default the setting.
+        """
+        self._stop_asked.set()
+        with self._lock:
+            machinery, self._machinery = self._machinery, None
+        if machinery is not None:
+            machinery.stop(self.settings.grace_s if grace_s is None else grace_s)
+
+    @contextmanager
+    def running(self, *, worker: bool = True, scheduler: bool = True) -> Iterator[App]:
+        """Start, and stop at the end of the `with` block."""
+        self.start(block=False, worker=worker, scheduler=scheduler)
+        try:
+            yield self
+        finally:
+            self.stop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the app was started in this process and not stopped."""
+        return self._machinery is not None and self._machinery.is_started
+
+    def ask_stop(self) -> None:
+        """Let a blocking `start` return; for signal handlers and other threads."""
+        self._stop_asked.set()
+
+    def _block(self) -> None:
+        main = threading.current_thread() is threading.main_thread()
+        before: dict[int, Any] = {}
+        if main:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before[number] = signal.signal(number, lambda *_: self.ask_stop())
+        try:
+            # A wait without a timeout would keep a signal from being noticed on some systems.
+            while not self._stop_asked.wait(1.0):
+                pass
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self.stop()
+
+    # --- submitting and asking -----------------------------------------------------------
+
+    def submit(
+        self,
+        task: TaskRef,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        at: datetime | str | None = None,
+        delay: Any = None,
+        priority: int | None = None,
+        tags: Sequence[str] = (),
+        key: str | None = None,
+        connection: Any = None,
+    ) -> RunHandle:
+        """Store a run; it is on the disk when the call returns.
+
+        Args:
+            task: which task.
+            payload: what the handler is given, checked against its signature.
+            at: not before this instant; naive means the app's zone.
+            delay: not before so long from now.
+            priority: 1 runs first, 9 last; default the task's.
+            tags: labels beside the task's.
+            key: a second submission of the task with the same key makes no second run;
+                the handle is then the first one's.
+            connection: your own SQLAlchemy connection or session to the same database,
+                inside whose transaction the run is stored.
+
+        Raises:
+            UnknownTask: the task is not registered.
+            PayloadError: the payload or an option is refused; nothing was stored.
+            StoreError: the store did not take it.
+        """
+        from closingbell.submission import Options
+
+        definition = self._resolve(task)
+        options = Options(at, delay, priority, tags, key)
+        return self.machinery.submit(definition, payload, options, connection)
+
+    def submit_many(
+        self,
+        task: TaskRef,
+        payloads: Sequence[Mapping[str, Any] | None],
+        *,
+        at: datetime | str | None = None,
+        delay: Any = None,
+        priority: int | None = None,
+        tags: Sequence[str] = (),
+        connection: Any = None,
+    ) -> list[str]:
+        """Store many runs of a task in bulk; return their ids in order.
+
+        All payloads are checked before the first is stored.
+        """
+        from closingbell.submission import Options
+
+        definition = self._resolve(task)
+        options = Options(at, delay, priority, tags)
+        return self.machinery.submit_many(definition, list(payloads), options, connection)
+
+    def trigger_event(
+        self, event_type: str, data: Mapping[str, Any] | None = None, *, connection: Any = None
+    ) -> list[str]:
+        """Store an event and the runs that it starts; return their ids.
+
+        Args:
+            event_type: the event's name.
+            data: merged over a copy of each trigger's payload.
+            connection: as in `submit`.
+        """
+        return self.machinery.trigger_event(event_type, dict(data or {}), connection)
+
+    def get_run(self, run_id: str) -> Run:
+        """Return a run with its attempts.
+
+        Raises:
+            UnknownRun: it was never submitted here, or was pruned.
+        """
+        return self.store.runs.get(run_id)
+
+    def handle(self, run_id: str) -> RunHandle:
+        """Return the handle of a run by its id."""
+        return RunHandle(run_id, self.machinery)
+
+    def list_runs(
+        self,
+        *,
+        task: str | None = None,
+        states: Sequence[str] = (),
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """Return a page of runs, the newest first; `before` is the last id of the page before."""
+        return self.store.runs.list_page(
+            task=task, states=[RunState(s) for s in states], before=before, limit=limit
+        )
+
+    def cancel(self, run_id: str, reason: str = "cancelled by a person") -> RunState:
+        """Cancel a run; see `RunHandle.cancel`."""
+        return RunState(self.machinery.cancel_run(run_id, reason))
+
+    def retry(self, run_id: str) -> RunHandle:
+        """Let an ended run, or one that waits for a retry, run again now.
+
+        Raises:
+            InvalidTransition: it is pending or running.
+        """
+        return self.machinery.retry_run(run_id)
+
+    def get_task_status(self) -> dict[str, dict[str, Any]]:
+        """Return, for each task, how it stands, from the store.
+
+        Each value has `last_run` (when its latest run started), `last_status`,
+        `last_error` (None after a success), `last_success`, `next_run` and `running`
+        (how many run now). Times are aware, in UTC.
+        """
+        return self.machinery.task_status()
+
+    @property
+    def aio(self) -> AsyncApp:
+        """The same calls for async code: `await app.aio.submit(...)`."""
+        from closingbell.aio import AsyncApp
+
+        return AsyncApp(self)
+
+    @property
+    def store(self) -> Store:
+        """The store, opened on first use."""
+        return self.machinery.store
+
+    @property
+    def machinery(self) -> Machinery:
+        """What works behind the face, opened on first use."""
+        from closingbell.executor.child import IN_CHILD
+
+        if IN_CHILD:
+            raise AppNotRunning("using the store inside a child process of a process task")
+        with self._lock:
+            if self._machinery is None:
+                from closingbell.machinery import Machinery
+
+                machinery = Machinery(self.settings, self.clock, self.registry, self._ids)
+                machinery.open()
+                for declare in self._declared:
+                    declare(machinery)
+                self._machinery = machinery
+            return self._machinery
+
+    # --- inside --------------------------------------------------------------------------
+
+    def declare(self, declaration: Callable[[Machinery], Any]) -> None:
+        """Apply something to the store now if it is open, and whenever it is opened."""
+        with self._lock:
+            self._declared.append(declaration)
+            if self._machinery is not None:
+                declaration(self._machinery)
+
+    def _resolve(self, task: TaskRef) -> TaskDefinition:
+        if isinstance(task, Task):
+            return self.registry.resolve(task_name(task))
+        name = task if isinstance(task, str) else getattr(task, "closingbell_task", None)
+        if name is None:
+            raise TaskDefinitionError(
+                getattr(task, "__name__", repr(task))[:50],
+                "expected a task's name, a Task object, or a function decorated with @app.task",
+            )
+        return self.registry.resolve(name)
+
+    def _define(self, handler: Callable[..., Any], *, name: str, **options: Any) -> TaskDefinition:
+        return define(handler, name, options, self.settings.timezone)  # type: ignore[arg-type]
+
+    def _added(self, task: TaskDefinition) -> None:
+        with self._lock:
+            if self._machinery is not None:
+                self._machinery.adopt(task)

@@ -1,0 +1,552 @@
+"""Machinery: what works behind the app's face, on an open store."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from closingbell.core.clock import Clock, from_micros, to_micros
+from closingbell.core.condition import read_condition
+from closingbell.core.error import (
+    PayloadNotJson,
+    RunCancelled,
+    RunNotFinished,
+    SubmitError,
+    TaskFailed,
+)
+from closingbell.core.identity import RunIds
+from closingbell.core.port import Firing
+from closingbell.core.registry import TaskRegistry
+from closingbell.core.run import FINAL_STATES, Run, RunItem, RunState, RunTemplate, Settlement
+from closingbell.core.schedule import Schedule
+from closingbell.core.task import TaskDefinition
+from closingbell.definition import read_schedule, write_definition
+from closingbell.dependency import Success, ready_at
+from closingbell.explain import explain
+from closingbell.handle import RunHandle
+from closingbell.runtime import WorkerRuntime, error_json
+from closingbell.scheduler.loop import SchedulerLoop
+from closingbell.settings import Settings
+from closingbell.store.store import Store, open_store
+from closingbell.submission import Door, Options, check_priority
+
+_log = logging.getLogger("closingbell")
+
+_DEPENDENCY = "after:"
+#: How often a run that another process works on is looked at, in seconds.
+_LOOK_S = 0.02
+
+
+class Machinery:
+    """An open store, and the worker and scheduler of this process."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, registry: TaskRegistry, ids: RunIds
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.registry = registry
+        self.store: Store = open_store(settings.database, clock)
+        self.door = Door(
+            clock=clock,
+            ids=ids,
+            timezone=settings.timezone,
+            payload_limit=settings.payload_limit_bytes,
+        )
+        self._ids = ids
+        self._lock = threading.RLock()
+        self._runtime: WorkerRuntime | None = None
+        self._scheduler: SchedulerLoop | None = None
+        self._waiters: dict[str, list[threading.Event]] = {}
+        self._upstream: frozenset[str] = frozenset()
+        self._stopped = False
+
+    # --- life ----------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Make the schema present, and store what the tasks declare.
+
+        Raises:
+            SchemaMismatch: the store is newer, or older and may not be upgraded.
+            StoreError: it cannot be opened.
+        """
+        if self.settings.calendars is not None:
+            from closingbell.triggers import load_overrides
+
+            load_overrides(self.settings.calendars)
+        self.store.prepare(self.settings.auto_upgrade)
+        for task in self.registry:
+            self.adopt(task)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether a worker or a scheduler is at work."""
+        return self._runtime is not None or self._scheduler is not None
+
+    def start(self, *, worker: bool, scheduler: bool) -> None:
+        """Set scheduler and worker to work; what already works is left alone."""
+        with self._lock:
+            if scheduler and self._scheduler is None:
+                self._scheduler = SchedulerLoop(
+                    clock=self.clock,
+                    queue=self.store.queue,
+                    schedules=self.store.schedules,
+                    read=self._read_known,
+                    submission=self._scheduled_run,
+                    every_idle=self.fire_dependencies,
+                )
+            if worker and self._runtime is None:
+                self._runtime = self._make_runtime()
+                self._runtime.start()
+            if self._scheduler is not None:
+                self._scheduler.start()
+
+    def stop(self, grace_s: float) -> None:
+        """Stop firing and claiming, let runs finish within `grace_s`, close the store."""
+        self._stopped = True
+        with self._lock:
+            scheduler, self._scheduler = self._scheduler, None
+            runtime, self._runtime = self._runtime, None
+        if scheduler is not None:
+            scheduler.stop()
+        if runtime is not None:
+            runtime.stop(grace_s)
+        self.store.close()
+
+    def _make_runtime(self) -> WorkerRuntime:
+        return WorkerRuntime(
+            store=self.store,
+            registry=self.registry,
+            door=self.door,
+            clock=self.clock,
+            settings=self.settings,
+            algorithm=self._algorithm,
+            on_settled=self._settled,
+            on_due=self._due,
+            on_hint=self._hint,
+            on_lost=self._renew,
+        )
+
+    def _renew(self, _reason: str) -> None:
+        """Replace a worker that lost its lease by a new one, with a new id."""
+        with self._lock:
+            runtime, self._runtime = self._runtime, None
+        if runtime is None or self._stopped:
+            return
+        runtime.stop(0.0)
+        wait_s = 0.1
+        while not self._stopped:
+            fresh = self._make_runtime()
+            try:
+                fresh.start()
+            except Exception as problem:
+                _log.warning("a new worker cannot start yet: %s", problem)
+                threading.Event().wait(wait_s)
+                wait_s = min(wait_s * 2, 5.0)
+                continue
+            with self._lock:
+                self._runtime = fresh
+            _log.warning("worker %s takes over", fresh.worker_id)
+            return
+
+    def _algorithm(self, call: Any) -> Any:
+        from closingbell.trading.algorithm import Algorithm
+
+        return Algorithm(
+            clock=self.clock,
+            timezone=self.settings.timezone,
+            call=call,
+            task_status=self.task_status,
+            trigger_event=lambda kind, data: self.trigger_event(kind, data, None),
+            put_alert=self.raise_alert,
+        )
+
+    # --- what happens --------------------------------------------------------------------
+
+    def _settled(self, settled: Sequence[Settlement]) -> None:
+        if self._waiters:
+            for settlement in settled:
+                for event in self._waiters.get(settlement.id, ()):
+                    event.set()
+        if self._upstream and self._scheduler is not None:
+            # Which task succeeded is not in a settlement; the look itself is cheap.
+            if any(s.state == "success" for s in settled):
+                self._scheduler.wake()
+
+    def _due(self, at: int) -> None:
+        if self._scheduler is not None:
+            self._scheduler.due(at)
+
+    def _hint(self) -> None:
+        if self._scheduler is not None:
+            due = self.store.queue.next_due()
+            if due is not None:
+                self._scheduler.due(due)
+
+    def raise_alert(self, message: str, severity: str, call: Any, data: dict[str, Any]) -> None:
+        """Store an alert that a task sends."""
+        self.store.alerts.put(
+            self._ids.next(),
+            "task_alert",
+            message,
+            self.clock.micros(),
+            severity=severity,
+            task=None if call is None else call.claim.task,
+            run_id=None if call is None else call.claim.id,
+            data=data,
+        )
+
+    # --- schedules -------------------------------------------------------------------------
+
+    def adopt(self, task: TaskDefinition) -> None:
+        """Store what a task declares: its schedule, event triggers and dependencies."""
+        if task.trigger is not None:
+            self.put_schedule(
+                Schedule(
+                    id=task.name,
+                    task=task.name,
+                    trigger=task.trigger,
+                    payload=task.payload,
+                    policy=task.policy,
+                    source="task",
+                )
+            )
+        for event_type in task.on_event:
+            self.store.events.put_trigger(
+                f"{task.name}@{event_type}",
+                event_type,
+                task.name,
+                None if task.where is None else task.where.text,
+                error_json(dict(task.payload)),
+                None,
+                "task",
+                self.clock.micros(),
+            )
+        if task.after:
+            self.store.schedules.put(
+                _DEPENDENCY + task.name,
+                task.name,
+                error_json({"after": list(task.after), "within_s": task.within.total_seconds()}),
+                "task",
+                None,
+                self.clock.micros(),
+            )
+            self._upstream = self._upstream | frozenset(task.after)
+
+    def put_schedule(self, schedule: Schedule) -> bool:
+        """Store a schedule, or change it; returns whether anything changed."""
+        task = self.registry.resolve(schedule.task)
+        self.door.item(task, schedule.payload)
+        definition = write_definition(
+            schedule.trigger, schedule.policy, schedule.payload, schedule.priority, schedule.tags
+        )
+        following = self.first_firing(schedule)
+        changed = self.store.schedules.put(
+            schedule.id,
+            schedule.task,
+            definition,
+            schedule.source,
+            None if following is None else to_micros(following),
+            self.clock.micros(),
+        )
+        if changed and self._scheduler is not None:
+            self._scheduler.wake()
+        return changed
+
+    def first_firing(self, schedule: Schedule) -> datetime | None:
+        """Return the first instant of a schedule from now on, within its start and end."""
+        after = self.clock.now()
+        start, end = schedule.policy.start, schedule.policy.end
+        if start is not None and start > after:
+            # Strictly after, so a firing at the start itself still counts.
+            after = from_micros(to_micros(start) - 1)
+        following = schedule.trigger.next_after(after)
+        return None if following is None or (end is not None and following > end) else following
+
+    def wake_scheduler(self) -> None:
+        """Say that schedules changed."""
+        if self._scheduler is not None:
+            self._scheduler.wake()
+
+    def _read_known(self, row: Mapping[str, Any]) -> Schedule | None:
+        return read_schedule(row) if row["task"] in self.registry else None
+
+    def _scheduled_run(
+        self, schedule: Schedule, fire_at: datetime, due_at: datetime, gate: bool
+    ) -> tuple[RunTemplate, RunItem]:
+        task = self.registry.resolve(schedule.task)
+        template = self.door.scheduled(
+            task,
+            schedule_id=schedule.id,
+            trigger=schedule.trigger,
+            fire_at=fire_at,
+            due_at=due_at,
+            priority=schedule.priority,
+            tags=schedule.tags,
+        )
+        item = self.door.item(task, schedule.payload, schedule.id if gate else None)
+        return template, item
+
+    def fire_dependencies(self) -> None:
+        """Fire dependent tasks whose dependencies have all succeeded anew."""
+        for task in self.registry:
+            if task.after:
+                self._fire_dependent(task)
+
+    def _fire_dependent(self, task: TaskDefinition) -> None:
+        row = self.store.schedules.get(_DEPENDENCY + task.name)
+        if row["paused_at"] is not None:
+            return
+        last = None if row["last_fire_at"] is None else from_micros(row["last_fire_at"])
+        now = self.clock.now()
+        instant = ready_at(task, self.successes(task), last, now)
+        if instant is None:
+            return
+        template = self.door.scheduled(
+            task,
+            schedule_id=row["id"],
+            trigger=None,
+            fire_at=instant,
+            due_at=now,
+            priority=None,
+            tags=(),
+            cause="after",
+        )
+        item = self.door.item(task, task.payload)
+        firing = Firing(to_micros(instant), "ran", template=template, item=item)
+        if self.store.schedules.fire(row["id"], row["version"], [firing], None, to_micros(now)):
+            self.store.queue.exchange()
+
+    def successes(self, task: TaskDefinition) -> dict[str, Success | None]:
+        """Return the latest success of each task that `task` waits for."""
+        found: dict[str, Success | None] = {}
+        for name in task.after:
+            row = self.store.runs.last_ended(name, "success")
+            found[name] = row and Success(row["id"], from_micros(row["finished_at"]))
+        return found
+
+    # --- runs ------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        task: TaskDefinition,
+        payload: Mapping[str, Any] | None,
+        options: Options,
+        connection: Any,
+    ) -> RunHandle:
+        """Store one run; see `App.submit`."""
+        template = self.door.template(task, options)
+        item = self.door.item(task, payload)
+        return RunHandle(self._store([item], template, connection)[0], self)
+
+    def submit_many(
+        self,
+        task: TaskDefinition,
+        payloads: Sequence[Mapping[str, Any] | None],
+        options: Options,
+        connection: Any,
+    ) -> list[str]:
+        """Store many runs; see `App.submit_many`."""
+        if not payloads:
+            return []
+        template = self.door.template(task, options)
+        return self._store(self.door.items(task, payloads), template, connection)
+
+    def _store(self, items: list[RunItem], template: RunTemplate, connection: Any) -> list[str]:
+        if connection is not None:
+            connection = _core_connection(connection, self.store.dialect)
+        ids = self.store.queue.submit(template, items, connection)
+        if template.state == "scheduled":
+            self._due(template.due_at)
+        return ids
+
+    def trigger_event(
+        self, event_type: str, data: dict[str, Any], connection: Any
+    ) -> list[str]:
+        """Store an event with the runs that it starts; see `App.trigger_event`."""
+        if not isinstance(event_type, str) or not 1 <= len(event_type) <= 200:
+            raise SubmitError("event type", event_type, "text of 1 to 200 characters")
+        try:
+            text = error_json(data)
+        except (TypeError, ValueError, RecursionError) as problem:
+            raise PayloadNotJson(f"event {event_type}", str(problem)) from problem
+        event_id = self._ids.next()
+        submissions: list[tuple[RunTemplate, RunItem]] = []
+        for trigger in self.store.events.triggers(event_type):
+            task = self.registry.get_task(trigger["task"])
+            if task is None:
+                _log.warning(
+                    "event %r starts task %r, which is not registered here",
+                    event_type,
+                    trigger["task"],
+                )
+                continue
+            if trigger["condition"] and not read_condition(trigger["condition"]).matches(data):
+                continue
+            accepted = self.door.binding(task).accepts
+            payload = {**trigger["payload"], **{k: v for k, v in data.items() if accepted(k)}}
+            options = Options(priority=trigger["priority"])
+            template = self.door.template(task, options, cause="event", event_id=event_id)
+            submissions.append((template, self.door.item(task, payload)))
+        if connection is not None:
+            connection = _core_connection(connection, self.store.dialect)
+        ids = self.store.events.record(
+            event_id, event_type, text, submissions, self.clock.micros(), connection
+        )
+        if ids and connection is None:
+            self.store.queue.exchange()
+        return ids
+
+    def get_run(self, run_id: str) -> Run:
+        """Return one run with its attempts."""
+        return self.store.runs.get(run_id)
+
+    def wait_run(self, run_id: str, timeout: float | None) -> Any:
+        """Wait for a run's end; return its result, or raise what it ended in."""
+        ended = threading.Event()
+        self._waiters.setdefault(run_id, []).append(ended)
+        deadline = None if timeout is None else self.clock.monotonic() + timeout
+        try:
+            while True:
+                run = self.store.runs.get(run_id)
+                if run.state in FINAL_STATES:
+                    return _result_of(run)
+                # A worker of this process says when the run ends; others are looked at.
+                wait_s = _LOOK_S if self._runtime is None else 0.25
+                if deadline is not None:
+                    left = deadline - self.clock.monotonic()
+                    if left <= 0:
+                        raise RunNotFinished(run_id, run.state, timeout or 0.0)
+                    wait_s = min(wait_s, left)
+                ended.wait(wait_s)
+                ended.clear()
+        finally:
+            with self._lock:
+                left_over = self._waiters.get(run_id, [])
+                left_over.remove(ended)
+                if not left_over:
+                    self._waiters.pop(run_id, None)
+
+    def cancel_run(self, run_id: str, reason: str) -> str:
+        """Cancel a run: a durable mark first, then its worker is told."""
+        state = self.store.runs.cancel(run_id, reason, self.clock.micros())
+        if state == "running" and self._runtime is not None:
+            self._runtime.worker.cancel(run_id, None, reason)
+        for event in self._waiters.get(run_id, ()):
+            event.set()
+        return state
+
+    def retry_run(self, run_id: str) -> RunHandle:
+        """Let a run run again now."""
+        run = self.store.runs.get(run_id)
+        task = self.registry.resolve(run.task)
+        self.store.runs.retry(run_id, task.max_attempts, self.clock.micros())
+        self.store.policies.undismiss(run_id)
+        self.store.queue.exchange()
+        return RunHandle(run_id, self)
+
+    def explain_run(self, run_id: str) -> str:
+        """Say in one line why a run is where it is."""
+        return explain(self.store.runs.get(run_id), self.store, self.clock.now())
+
+    def running_here(self) -> list[Any]:
+        """Return the calls that this process's worker has inside."""
+        return [] if self._runtime is None else self._runtime.worker.calls
+
+    def task_status(self) -> dict[str, dict[str, Any]]:
+        """Return how each task stands; see `App.get_task_status`."""
+        running = self.store.runs.running_counts()
+        following: dict[str, int] = {}
+        for row in self.store.schedules.list_all():
+            at = row["next_fire_at"]
+            if at is not None and row["paused_at"] is None:
+                following[row["task"]] = min(at, following.get(row["task"], at))
+        status: dict[str, dict[str, Any]] = {}
+        for task in self.registry:
+            last = self.store.runs.last_ended(task.name)
+            success = self.store.runs.last_ended(task.name, "success")
+            run_at = None if last is None else last["started_at"] or last["finished_at"]
+            next_at = following.get(task.name)
+            status[task.name] = {
+                "last_run": None if run_at is None else from_micros(run_at),
+                "last_status": None if last is None else last["state"],
+                "last_error": _error_line(last),
+                "last_success": None if success is None else from_micros(success["finished_at"]),
+                "next_run": None if next_at is None else from_micros(next_at),
+                "running": running.get(task.name, 0),
+            }
+        return status
+
+
+def declare_event_trigger(
+    task: TaskDefinition,
+    event_type: str,
+    where: str | None,
+    payload: Mapping[str, Any] | None,
+    priority: int | None,
+) -> tuple[Callable[[Machinery], None], str]:
+    """Return what stores an event trigger, and the trigger's id.
+
+    Raises:
+        ConditionError: `where` cannot be read.
+        SubmitError: the priority or the event type is impossible.
+    """
+    if not isinstance(event_type, str) or not 1 <= len(event_type) <= 200:
+        raise SubmitError("event type", event_type, "text of 1 to 200 characters")
+    if where is not None:
+        read_condition(where)
+    check_priority(priority, 5)
+    try:
+        text = error_json(dict(payload or {}))
+    except (TypeError, ValueError) as problem:
+        raise PayloadNotJson(task.name, str(problem)) from problem
+    digest = hashlib.blake2b(f"{where}\0{text}\0{priority}".encode(), digest_size=4).hexdigest()
+    trigger_id = f"{task.name}@{event_type}/{digest}"
+
+    def declare(machinery: Machinery) -> None:
+        machinery.store.events.put_trigger(
+            trigger_id,
+            event_type,
+            task.name,
+            where,
+            text,
+            priority,
+            "app",
+            machinery.clock.micros(),
+        )
+
+    return declare, trigger_id
+
+
+def _result_of(run: Run) -> Any:
+    if run.state is RunState.SUCCESS:
+        return run.result
+    if run.state is RunState.FAILED:
+        raise TaskFailed(run.id, run.task, run.error or {})
+    raise RunCancelled(run.id, run.state, run.reason)
+
+
+def _error_line(row: Mapping[str, Any] | None) -> str | None:
+    if row is None or row["state"] != "failed":
+        return None
+    from closingbell.store.codec import from_json
+
+    error = from_json(row["error"]) or {}
+    return f"{error.get('type', 'Error')}: {error.get('message', '')}"
+
+
+def _core_connection(connection: Any, dialect: str) -> Any:
+    """Return the Core connection of a caller's connection or ORM session."""
+    core = connection.connection() if hasattr(connection, "get_bind") else connection
+    name = getattr(getattr(core, "dialect", None), "name", None)
+    if name != dialect:
+        raise SubmitError(
+            "connection",
+            repr(connection),
+            f"a SQLAlchemy connection or session to this app's {dialect} database",
+        )
+    return core

@@ -1,0 +1,234 @@
+"""Runtime: a worker and a scheduler at work on one store, in this process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from closingbell.core.call import Call
+from closingbell.core.clock import Clock
+from closingbell.core.limit import Room
+from closingbell.core.outcome import Outcome
+from closingbell.core.port import Executor
+from closingbell.core.registry import TaskRegistry
+from closingbell.core.run import Settlement
+from closingbell.core.task import TaskDefinition
+from closingbell.engine.attempt import Attempts, Runner
+from closingbell.engine.lease import Lease
+from closingbell.engine.rescue import Rescue
+from closingbell.engine.upkeep import Rhythm, Upkeep
+from closingbell.engine.worker import Worker
+from closingbell.executor.capture import Capture
+from closingbell.executor.result import outcome_of
+from closingbell.settings import Settings
+from closingbell.submission import Door
+
+if TYPE_CHECKING:
+    from closingbell.store.store import Store
+
+_log = logging.getLogger("closingbell")
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def error_json(error: Any) -> str:
+    """Write an error, or any JSON value, as text."""
+    return msgspec.json.encode(error).decode()
+
+
+class WorkerRuntime:
+    """A worker with its executors, lease and upkeep."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: TaskRegistry,
+        door: Door,
+        clock: Clock,
+        settings: Settings,
+        algorithm: Callable[[Call], Any],
+        on_settled: Callable[[Sequence[Settlement]], None],
+        on_due: Callable[[int], None],
+        on_hint: Callable[[], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._door = door
+        self._clock = clock
+        self._settings = settings
+        self._algorithm = algorithm
+        self._capture = Capture(settings.log_limit_bytes)
+        self._executors = self._make_executors()
+        self._on_lost = on_lost
+        # Ids must be unique for ever, also among processes that reuse a pid.
+        self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        self._attempts = Attempts(
+            clock=clock,
+            resolve=registry.get_task,
+            runner=self._runner,
+            error_json=error_json,
+            take_logs=self._take_logs,
+            rng=Random(os.urandom(16)),
+            poison_after=settings.poison_after,
+            long_execution_s=settings.long_execution_s,
+        )
+        self.worker = Worker(
+            self.worker_id,
+            queue=store.queue,
+            executors=self._executors,
+            attempts=self._attempts,
+            clock=clock,
+            room=self._room,
+            on_settled=on_settled,
+            on_due=on_due,
+            on_hint=on_hint,
+        )
+        self._guardian: Any = None
+        self._upkeep: Upkeep | None = None
+
+    def _make_executors(self) -> dict[str, Executor]:
+        from closingbell.executor.asynchronous import AsyncExecutor
+        from closingbell.executor.process import ProcessExecutor
+        from closingbell.executor.thread import ThreadExecutor
+
+        settings, clock, capture = self._settings, self._clock, self._capture
+        return {
+            "async": AsyncExecutor(settings.async_slots, clock, capture),
+            "thread": ThreadExecutor(settings.thread_slots, clock, capture),
+            "process": ProcessExecutor(settings.process_slots or os.cpu_count() or 1, clock, capture),
+        }
+
+    def _runner(self, task: TaskDefinition) -> Runner:
+        binding = self._door.binding(task)
+        arguments, handler, name = binding.arguments, task.handler, task.name
+        algorithm = self._algorithm if binding.needs_algorithm else None
+
+        def invoke(call: Call) -> Any:
+            args, kwargs = arguments(
+                _decode(call.claim.payload), call, None if algorithm is None else algorithm(call)
+            )
+            return handler(*args, **kwargs)
+
+        def encode(_call: Call, value: Any) -> Outcome:
+            return outcome_of(name, value)
+
+        return invoke, encode
+
+    def _take_logs(self, call: Call) -> tuple[tuple[str, str], ...]:
+        return tuple(self._capture.take(call))
+
+    def _room(self, calls: Iterable[Call]) -> Room:
+        if not any(task.cpu or task.memory for task in self._registry):
+            return Room()
+        import psutil
+
+        held_cpu = sum(call.task.cpu for call in calls)
+        held_memory = sum(call.task.memory for call in calls)
+        # What running calls were promised may not be taken yet: both bounds must hold.
+        total, available = psutil.virtual_memory()[:2]
+        return Room(
+            (os.cpu_count() or 1) - held_cpu, min(total * 0.9 - held_memory, available * 0.95)
+        )
+
+    def start(self) -> None:
+        """Register the worker and set it to work."""
+        store, settings, queue = self._store, self._settings, self._store.queue
+        for executor in self._executors.values():
+            executor.start()
+        now = queue.machine_micros()
+        store.workers.register(
+            self.worker_id,
+            socket.gethostname(),
+            os.getpid(),
+            self._about(),
+            now,
+            now + round(settings.lease_s * 1_000_000),
+        )
+        if settings.guardian:
+            from closingbell.store.guardian import Guardian
+
+            self._guardian = Guardian(store.database.address, self.worker_id, settings.lease_s)
+        lease = Lease(
+            self.worker_id,
+            workers=store.workers,
+            queue=queue,
+            clock=self._clock,
+            length_s=settings.lease_s,
+            guardian=self._guardian,
+            on_lost=self._lost,
+        )
+        rescue = Rescue(
+            workers=store.workers,
+            queue=queue,
+            attempts=self._attempts,
+            clock=self._clock,
+            resolve=self._registry.get_task,
+        )
+        self._upkeep = Upkeep(
+            self.worker,
+            lease=lease,
+            rescue=rescue,
+            attempts=self._attempts,
+            workers=store.workers,
+            policies=store.policies,
+            logs=store.runs,
+            clock=self._clock,
+            rhythm=Rhythm(rescue_s=min(5.0, settings.lease_s / 3)),
+            take_logs=self._take_logs,
+            prune=self._prune,
+        )
+        self.worker.start()
+        self._upkeep.start()
+
+    def stop(self, grace_s: float) -> None:
+        """Drain: let runs finish within `grace_s`, give the rest back, leave."""
+        self.worker.stop(grace_s)
+        if self._upkeep is not None:
+            self._upkeep.stop()
+        if self._guardian is not None:
+            self._guardian.stop()
+        try:
+            self._store.workers.leave(self.worker_id, self._store.queue.machine_micros())
+        except Exception:
+            _log.exception("the worker could not say that it left; its lease will end by itself")
+
+    def _lost(self, reason: str) -> None:
+        self.worker.abandon(f"lease lost: {reason}")
+        # Off the upkeep thread, which a restart must be able to join.
+        threading.Thread(
+            target=self._on_lost, args=(reason,), name="closingbell-renew", daemon=True
+        ).start()
+
+    def _about(self) -> Mapping[str, Any]:
+        from closingbell import __version__
+
+        return {
+            "version": __version__,
+            "slots": {kind: executor.slots for kind, executor in self._executors.items()},
+            "tasks": sorted(task.name for task in self._registry),
+        }
+
+    def _prune(self) -> None:
+        settings, retention = self._settings, self._store.retention
+        now = self._clock.micros()
+        for name in retention.tasks():
+            task = self._registry.get_task(name)
+            keep = settings.retention_s
+            if task is not None and task.retention is not None:
+                keep = task.retention / timedelta(seconds=1)
+            while retention.prune_runs(name, now - round(keep * 1_000_000)):
+                pass
+        kept = now - round(settings.retention_s * 1_000_000)
+        ticks = now - round(settings.firing_retention_s * 1_000_000)
+        retention.prune_facts({"events": kept, "alerts": kept, "firings": ticks}, now)
+        retention_machine = self._store.queue.machine_micros() - round(7 * 86_400 * 1_000_000)
+        self._store.workers.forget(retention_machine)

@@ -1,0 +1,1 @@
+"""The desk: what a task's `algorithm` offers."""
