@@ -1,11 +1,19 @@
-"""The triggers, for users: `from closingbell.triggers import Every, Daily, Cron, At, Session`.
+"""The triggers and calendars, for users: `from closingbell.triggers import Daily, Session`.
 
-Each is a frozen value with `next_after(aware datetime) -> aware UTC datetime | None`,
+Each trigger is a frozen value with `next_after(aware datetime) -> aware UTC datetime | None`,
 `explain(fire_at)`, `describe()` and `to_dict()`; equal rules are equal and hash alike.
 """
 
 from closingbell.core.trigger import Trigger
-from closingbell.scheduler.blackout import Blackout
+from closingbell.scheduler.blackout import Blackout, blackout_from_dict
+from closingbell.scheduler.calendar import Calendar, TradingSession
+from closingbell.scheduler.calendar_book import (
+    EndingCalendar,
+    calendar_version,
+    ending_calendars,
+    get_calendar,
+    load_overrides,
+)
 from closingbell.scheduler.cron import Cron
 from closingbell.scheduler.daily import Daily
 from closingbell.scheduler.explanation import Explained, explain_next
@@ -17,13 +25,21 @@ from closingbell.scheduler.trigger_parse import parse_trigger, trigger_from_dict
 __all__ = [
     "At",
     "Blackout",
+    "Calendar",
     "Cron",
     "Daily",
+    "EndingCalendar",
     "Every",
     "Explained",
     "Session",
+    "TradingSession",
     "Trigger",
+    "blackout_from_dict",
+    "calendar_version",
+    "ending_calendars",
     "explain_next",
+    "get_calendar",
+    "load_overrides",
     "parse_trigger",
     "trigger_from_dict",
 ]
