@@ -387,8 +387,7 @@ class Machinery:
                 continue
             if trigger["condition"] and not read_condition(trigger["condition"]).matches(data):
                 continue
-            accepted = self.door.binding(task).accepts
-            payload = {**trigger["payload"], **{k: v for k, v in data.items() if accepted(k)}}
+            payload = {**trigger["payload"], **self.door.binding(task).select(data)}
             options = Options(priority=trigger["priority"])
             template = self.door.template(task, options, cause="event", event_id=event_id)
             submissions.append((template, self.door.item(task, payload)))
@@ -409,6 +408,9 @@ class Machinery:
         """Wait for a run's end; return its result, or raise what it ended in."""
         ended = threading.Event()
         self._waiters.setdefault(run_id, []).append(ended)
+        if self._runtime is not None:
+            # What ended may be waiting to ride along with the next submission.
+            self._runtime.worker.wake()
         deadline = None if timeout is None else self.clock.monotonic() + timeout
         try:
             while True:

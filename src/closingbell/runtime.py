@@ -109,11 +109,11 @@ class WorkerRuntime:
 
     def _runner(self, task: TaskDefinition) -> Runner:
         binding = self._door.binding(task)
-        arguments, handler, name = binding.arguments, task.handler, task.name
+        handler, name = task.handler, task.name
         algorithm = self._algorithm if binding.needs_algorithm else None
 
         def invoke(call: Call) -> Any:
-            args, kwargs = arguments(
+            args, kwargs = binding.arguments(
                 _decode(call.claim.payload), call, None if algorithm is None else algorithm(call)
             )
             return handler(*args, **kwargs)

@@ -47,7 +47,7 @@ class Settings:
 
     database: str | None = None
     timezone: str = "UTC"
-    async_slots: int = 256
+    async_slots: int = 512
     thread_slots: int = 16
     process_slots: int = 0
     lease_s: float = 30.0

@@ -166,6 +166,14 @@ class Queue(Protocol):
         """
         ...
 
+    def rides_along(self) -> bool:
+        """Whether submissions follow so closely that the next takes what ended with it.
+
+        A worker then need not make a transaction of its own at once; the poll takes
+        what is left when the submissions end.
+        """
+        ...
+
     def machine_micros(self) -> int:
         """Return the time that leases are written in: the database's clock decides."""
         ...

@@ -146,11 +146,13 @@ class Worker:
             if call is not None and call.claim.fence == settlement.fence:
                 kind = call.claim.executor
                 returning[kind] = returning.get(kind, 0) + 1
-        free = {
-            kind: places
-            for kind, executor in self._executors.items()
-            if (places := executor.slots - self._taken[kind] + returning.get(kind, 0)) > 0
-        }
+        free: dict[str, int] = {}
+        for kind, executor in self._executors.items():
+            slots = executor.slots
+            places = slots - self._taken[kind] + returning.get(kind, 0)
+            if places > 0:
+                # Half at a time: the loop works on one half while the store serves the other.
+                free[kind] = min(places, max(slots // 2, 1))
         if not free:
             return None
         return Want(free, frozenset(self._unknown), self._room(self._inside.values()))
@@ -210,7 +212,7 @@ class Worker:
             return
         reason = self._cancels.pop(claim.id, None) if self._cancels else None
         self._ended.append(self._attempts.settle(call, outcome, reason))
-        if not self._signalled:
+        if not self._signalled and not self._queue.rides_along():
             self._signalled = True
             self._wake.set()
 
@@ -247,11 +249,7 @@ class Worker:
                 if not woken and queue.changed():
                     self._on_hint()
                 while queue.exchange():
-                    if self._stopping and not self._ended:
-                        break
-                    if not self._ended:
-                        # Claims are out; what they end in will wake this thread.
-                        break
+                    failures = 0
                 failures = self._store_answers()
                 if self._stopping and not self._ended:
                     return

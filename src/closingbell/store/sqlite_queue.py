@@ -29,6 +29,8 @@ from closingbell.store.insert import insert_on
 
 #: Runs that one statement may carry.
 CHUNK = 5_000
+#: Submissions that follow each other within this time carry settlements with them.
+_RIDE_S = 0.001
 
 _CLAIM_COLUMNS = (
     "id, fence + 1, task, payload, attempt + 1, max_attempts, timeout_s, due_at, fire_at,"
@@ -165,6 +167,7 @@ class SqliteQueue:
         self._waiting: list[_Operation] = []
         self._claimers: list[Claimer] = []
         self._seen_version: int | None = None
+        self._submitted_at = -1.0
         #: When a rate limit frees a place for a run that waits now, or None.
         self.blocked_until: int | None = None
 
@@ -188,6 +191,7 @@ class SqliteQueue:
             return _insert(driver, template, items)
 
         ids: list[str] = self._perform(insert)
+        self._submitted_at = self._clock.monotonic()
         return ids
 
     def exchange(self) -> bool:
@@ -212,6 +216,9 @@ class SqliteQueue:
 
     def close(self) -> None:
         """Nothing is held beside the database's own connections."""
+
+    def rides_along(self) -> bool:
+        return self._clock.monotonic() - self._submitted_at < _RIDE_S
 
     def machine_micros(self) -> int:
         return self._clock.machine_micros()
