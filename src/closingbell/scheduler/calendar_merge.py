@@ -57,16 +57,16 @@ def _hours_of(calendar: Calendar, row: SessionOverride) -> _Hours:
         and usual.break_end < closed
     ):
         pause = (usual.break_start, usual.break_end)
+    usual_overnight = usual.open >= usual.close
     # Hours that run over midnight belong to the date on which they end.
     evening = row.date - timedelta(days=1)
 
     def at(clock: time) -> int:
-        overnight = opened >= closed and clock >= opened
-        return _seconds(evening if overnight else row.date, clock, calendar.timezone)
+        begun = usual_overnight and opened >= closed and clock >= opened
+        return _seconds(evening if begun else row.date, clock, calendar.timezone)
 
     start = at(opened)
     end = _seconds(row.date, closed, calendar.timezone)
-    usual_overnight = usual.open >= usual.close
     usual_start = _seconds(evening if usual_overnight else row.date, usual.open, calendar.timezone)
     usual_end = _seconds(row.date, usual.close, calendar.timezone)
     span = None if pause is None else (at(pause[0]), at(pause[1]))

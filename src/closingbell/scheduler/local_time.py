@@ -47,12 +47,15 @@ def _zone_named(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         pass
+    near = _known_zones().get(name.lower()) or near_name(name, _known_zones().values())
+    raise TimezoneError(name, near)
+
+
+@lru_cache(maxsize=1)
+def _known_zones() -> dict[str, str]:
     from zoneinfo import available_timezones
 
-    known = available_timezones()
-    same = {known_name.lower(): known_name for known_name in known}
-    near = same.get(name.lower()) or near_name(name, known)
-    raise TimezoneError(name, near)
+    return {name.lower(): name for name in sorted(available_timezones())}
 
 
 def zone(given: object) -> tzinfo:
