@@ -16,8 +16,8 @@ from closingbell.scheduler.local_time import (
     zone_name,
 )
 from closingbell.scheduler.trigger_text import (
-    format_duration,
-    parse_duration,
+    format_interval,
+    parse_interval,
     parse_moment,
     spoken_duration,
 )
@@ -77,7 +77,7 @@ class Every:
         if lower is not None and upper is not None and upper < lower:
             raise TriggerError("end", str(end), f"an end that is not before the start {lower}")
         assign = object.__setattr__
-        assign(self, "interval", parse_duration(interval))
+        assign(self, "interval", parse_interval(interval))
         assign(self, "anchor", EPOCH if anchor is None else _bound(anchor, where, "anchor"))
         assign(self, "start", lower)
         assign(self, "end", upper)
@@ -99,7 +99,7 @@ class Every:
     def explain(self, fire_at: datetime) -> str:
         """Say in one line why the rule names `fire_at`."""
         since = "the Unix epoch" if self.anchor == EPOCH else local_text(self.anchor, UTC)
-        return f"every {format_duration(self.interval)} of real time, counted from {since}"
+        return f"every {format_interval(self.interval)} of real time, counted from {since}"
 
     def describe(self) -> str:
         """Say the rule in plain English."""
@@ -116,7 +116,7 @@ class Every:
         """Return the rule as JSON values; `trigger_from_dict` reads them back."""
         return {
             "kind": "every",
-            "interval": format_duration(self.interval),
+            "interval": format_interval(self.interval),
             "anchor": self.anchor.isoformat(),
             "start": None if self.start is None else self.start.isoformat(),
             "end": None if self.end is None else self.end.isoformat(),

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Literal
 
 from closingbell.core.error import TriggerError, near_name
-from closingbell.scheduler.trigger_text import format_duration, parse_duration, spoken_duration
+from closingbell.scheduler.trigger_text import format_interval, parse_interval, spoken_duration
 
 EdgeName = Literal["open", "close", "break-start", "break-end"]
 Combine = Literal["", "all", "any", "overlap"]
@@ -57,7 +57,7 @@ class Edge:
         if not self.offset_s:
             return self.name
         sign = "+" if self.offset_s > 0 else "-"
-        return f"{self.name}{sign}{format_duration(timedelta(seconds=abs(self.offset_s)))}"
+        return f"{self.name}{sign}{format_interval(timedelta(seconds=abs(self.offset_s)))}"
 
     def spoken(self) -> str:
         """Say it in plain English: '15 minutes before the close'."""
@@ -99,7 +99,7 @@ class SessionRule:
         if self.edge is not None:
             words.append(str(self.edge))
         else:
-            words += ["every", format_duration(timedelta(seconds=self.step_s))]
+            words += ["every", format_interval(timedelta(seconds=self.step_s))]
             if self.start is not None:
                 words += ["from", str(self.start)]
             if self.end is not None:
@@ -219,7 +219,7 @@ def _edge(given: str, word: str) -> Edge:
 
 def _duration(given: str, text: str) -> timedelta:
     try:
-        return parse_duration(text, "session")
+        return parse_interval(text, "session")
     except TriggerError as problem:
         raise TriggerError("session", given, f"{problem.expected}, found {text!r}") from None
 

@@ -47,7 +47,7 @@ TIME_EXPECTED = "a time of day such as '02:00' or '23:59:30'"
 DAYS_EXPECTED = "weekdays such as 'MON-FRI' or 'MON,WED,FRI'"
 
 
-def parse_duration(given: object, kind: str = "interval") -> timedelta:
+def parse_interval(given: object, kind: str = "interval") -> timedelta:
     """Read a duration: '5m', '1h30m', '90 s', 'hourly', or a timedelta.
 
     Args:
@@ -95,8 +95,8 @@ def _duration_of(text: str, kind: str) -> timedelta:
     return total
 
 
-def format_duration(duration: timedelta) -> str:
-    """Write a duration so that `parse_duration` reads it back: '1h30m'."""
+def format_interval(duration: timedelta) -> str:
+    """Write a duration so that `parse_interval` reads it back: '1h30m'."""
     parts: list[str] = []
     rest = duration
     for unit, size in _SHORT:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from closingbell.core.error import TimezoneError, TriggerError
-from closingbell.scheduler.trigger_text import format_duration, parse_duration
+from closingbell.scheduler.trigger_text import format_interval, parse_interval
 from closingbell.triggers import Every
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -26,8 +26,8 @@ NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
     ],
 )
 def test_duration_in_any_of_its_forms_is_read(text: str, expected: timedelta) -> None:
-    assert parse_duration(text) == expected
-    assert parse_duration(format_duration(expected)) == expected
+    assert parse_interval(text) == expected
+    assert parse_interval(format_interval(expected)) == expected
 
 
 @pytest.mark.parametrize(
