@@ -1,0 +1,1 @@
+"""When: triggers, trading calendars, and the loop that turns firings into runs."""
