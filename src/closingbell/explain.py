@@ -80,10 +80,10 @@ def _tasks(worker: dict[str, Any]) -> list[str]:
 def _blocking(run: Run, store: Store, now: datetime) -> str | None:
     assert run.lane is not None
     lane = Lane.decode(run.lane)
-    used: dict[str, int] = {}
+    used: dict[tuple[str, int], int] = {}
     if lane.bucket is not None:
         since = to_micros(now) - lane.bucket.window
-        used = {lane.bucket.name: store.runs.rate_used(lane.bucket.name, since)}
+        used = {lane.bucket.span: store.runs.rate_used(lane.bucket.name, since)}
     return Admission(store.runs.running_lanes(), used, Room()).blocking(run.lane)
 
 

@@ -86,6 +86,11 @@ class Bucket(NamedTuple):
     window: int
     weight: int
 
+    @property
+    def span(self) -> tuple[str, int]:
+        """Name and window: tasks may share a bucket and count it over different windows."""
+        return self.name, self.window
+
 
 class Lane(NamedTuple):
     """The limits of one kind of run.
@@ -139,14 +144,14 @@ class Admission:
     def __init__(
         self,
         running: Mapping[str, int],
-        used: Mapping[str, int],
+        used: Mapping[tuple[str, int], int],
         room: Room,
     ) -> None:
         """Start from the present.
 
         Args:
             running: number of running runs by lane text.
-            used: units taken within the window, by bucket name.
+            used: units taken within the window, by `Bucket.span`.
             room: the claiming worker's free resources.
         """
         self._gates: dict[str, int] = {}
@@ -163,7 +168,7 @@ class Admission:
         for gate, limit in lane.gates:
             most = min(most, limit - self._gates.get(gate, 0))
         if lane.bucket is not None:
-            free = lane.bucket.limit - self._used.get(lane.bucket.name, 0)
+            free = lane.bucket.limit - self._used.get(lane.bucket.span, 0)
             most = min(most, free // lane.bucket.weight)
         if lane.cpu:
             most = min(most, int(min(self._cpu / lane.cpu, most)))
@@ -179,8 +184,10 @@ class Admission:
         for gate, _ in lane.gates:
             self._gates[gate] = self._gates.get(gate, 0) + 1
         if lane.bucket is not None:
-            name = lane.bucket.name
-            self._used[name] = self._used.get(name, 0) + lane.bucket.weight
+            self._used.setdefault(lane.bucket.span, 0)
+            for span in self._used:
+                if span[0] == lane.bucket.name:
+                    self._used[span] += lane.bucket.weight
         self._cpu -= lane.cpu
         self._memory -= lane.memory
         return True
@@ -193,7 +200,7 @@ class Admission:
                 return f"limit {gate} is full: {self._gates[gate]} of {limit} running"
         if lane.bucket is not None:
             bucket = lane.bucket
-            used = self._used.get(bucket.name, 0)
+            used = self._used.get(bucket.span, 0)
             if used + bucket.weight > bucket.limit:
                 return (
                     f"rate {bucket.name} is used up: {used} of {bucket.limit} "

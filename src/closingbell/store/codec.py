@@ -33,7 +33,7 @@ def instant(micros: int | None) -> datetime | None:
 read_claims = msgspec.json.Decoder(list[Claim]).decode
 
 
-def read_run(row: Mapping[str, Any], attempts: tuple[Attempt, ...] = ()) -> Run:
+def read_run(row: Mapping[Any, Any], attempts: tuple[Attempt, ...] = ()) -> Run:
     """Return the run of a row of the `runs` table."""
     due_at, submitted_at = instant(row["due_at"]), instant(row["submitted_at"])
     assert due_at is not None and submitted_at is not None
@@ -68,7 +68,7 @@ def read_run(row: Mapping[str, Any], attempts: tuple[Attempt, ...] = ()) -> Run:
     )
 
 
-def read_attempt(row: Mapping[str, Any]) -> Attempt:
+def read_attempt(row: Mapping[Any, Any]) -> Attempt:
     """Return the attempt of a row of the `attempts` table."""
     return Attempt(
         number=row["number"],

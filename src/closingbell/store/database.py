@@ -155,9 +155,7 @@ class SqliteDatabase:
         self._notice_replaced_file()
         if self._writer is None:
             with translated():
-                self._writer = (
-                    self.engine().connect().execution_options(closingbell_writes=True)
-                )
+                self._writer = self.engine().connect().execution_options(closingbell_writes=True)
                 stat = self.path.stat()
                 self._identity = (stat.st_dev, stat.st_ino)
         return self._writer

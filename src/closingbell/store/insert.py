@@ -20,9 +20,7 @@ def insert_on(connection: Any, template: RunTemplate, items: Sequence[RunItem]) 
 
     from closingbell.store.schema import runs
 
-    insert: Any = (
-        insert_sqlite if connection.dialect.name == "sqlite" else insert_postgresql
-    )
+    insert: Any = insert_sqlite if connection.dialect.name == "sqlite" else insert_postgresql
     shared = template._asdict()
     rows = [{**shared, "id": i.id, "payload": i.payload, "lane": i.lane} for i in items]
     connection.execute(insert(runs).on_conflict_do_nothing(), rows)

@@ -137,9 +137,7 @@ class StoredRuns:
             .where(
                 (runs.c.priority < mine[0])
                 | and_(runs.c.priority == mine[0], runs.c.due_at < mine[1])
-                | and_(
-                    runs.c.priority == mine[0], runs.c.due_at == mine[1], runs.c.id < mine[2]
-                )
+                | and_(runs.c.priority == mine[0], runs.c.due_at == mine[1], runs.c.id < mine[2])
             )
             .limit(limit)
         ).subquery()
@@ -191,7 +189,7 @@ class StoredRuns:
         with self._database.reading() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
 
-    def last_ended(self, task: str, state: str | None = None) -> Mapping[str, Any] | None:
+    def last_ended(self, task: str, state: str | None = None) -> Mapping[Any, Any] | None:
         """Return the row of the task's run that ended last (in `state`), or None."""
         query = (
             select(runs)
@@ -328,8 +326,7 @@ class StoredRuns:
             select(run_logs)
             .where(run_logs.c.run_id == run_id)
             .where(
-                (run_logs.c.fence > fence)
-                | and_(run_logs.c.fence == fence, run_logs.c.seq > seq)
+                (run_logs.c.fence > fence) | and_(run_logs.c.fence == fence, run_logs.c.seq > seq)
             )
             .order_by(run_logs.c.fence, run_logs.c.seq)
         )

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from closingbell.core.error import UnknownSchedule
-from closingbell.core.port import Firing
+from closingbell.core.port import Firing, Move
 from closingbell.store.database import Database
-from closingbell.store.insert import insert_on
 from closingbell.store.schema import firings, runs, schedules
+
+#: Ids that one statement names.
+_CHUNK = 500
 
 
 class StoredSchedules:
@@ -96,13 +98,13 @@ class StoredSchedules:
             result = connection.execute(delete(schedules).where(schedules.c.id == schedule_id))
             return result.rowcount == 1
 
-    def due(self, now: int, limit: int = 1_000) -> list[dict[str, Any]]:
-        """Return unpaused schedules whose `next_fire_at` has come, oldest first."""
+    def due(self, now: int, horizon: int, limit: int = 500) -> list[dict[str, Any]]:
+        """Return schedules, unpaused at `now`, that fire by `horizon`, oldest first."""
         query = (
             select(schedules)
             .where(
                 schedules.c.next_fire_at.is_not(None),
-                schedules.c.next_fire_at <= now,
+                schedules.c.next_fire_at <= horizon,
                 _unpaused(now),
             )
             .order_by(schedules.c.next_fire_at)
@@ -141,41 +143,65 @@ class StoredSchedules:
         next_fire_at: int | None,
         now: int,
     ) -> list[str] | None:
-        """Store firings with their runs and move `next_fire_at`, in one transaction.
+        """Fire one schedule; return the ids of its runs, or None when another was first."""
+        return self.fire_all([Move(schedule_id, expected_version, ticks, next_fire_at)], now).get(
+            schedule_id
+        )
 
-        A firing that is already stored is left as it is and makes no run.
+    def fire_all(self, moves: Sequence[Move], now: int) -> dict[str, list[str]]:
+        """Store firings with their runs and move schedules on, in one transaction.
+
+        A schedule that is gone, or was changed, paused or fired meanwhile, is left alone:
+        another scheduler was first. A firing that is already stored is left as it is and
+        makes no run.
 
         Returns:
-            The ids of the runs that were made, or None when the schedule is gone or was
-            changed, paused or fired meanwhile: another scheduler was first.
+            For each schedule that moved, the ids of the runs that were made.
         """
-        made: list[str] = []
         with self._database.writing() as connection:
-            last = max((tick.until or tick.fire_at for tick in ticks), default=None)
-            values: dict[str, Any] = {"next_fire_at": next_fire_at}
-            if last is not None:
-                values["last_fire_at"] = last
-            moved = connection.execute(
-                update(schedules)
-                .where(schedules.c.id == schedule_id, schedules.c.version == expected_version)
-                .where(_unpaused(now))
-                .values(**values, version=schedules.c.version + 1)
-            )
-            if moved.rowcount != 1:
-                return None
-            for tick in ticks:
-                made += _store_tick(connection, schedule_id, tick, now)
+            # In one order everywhere, so that two schedulers cannot wait for each other.
+            moved = [m for m in sorted(moves, key=_by_id) if _move(connection, m, now)]
+            made: dict[str, list[str]] = {m.schedule_id: [] for m in moved}
+            if not moved:
+                return made
+            stored = _stored_instants(connection, moved)
+            new = [
+                (m.schedule_id, tick)
+                for m in moved
+                for tick in m.ticks
+                if (m.schedule_id, tick.fire_at) not in stored
+            ]
+            if new:
+                connection.execute(insert(firings), [_firing_row(*one, now) for one in new])
+            rows: list[dict[str, Any]] = []
+            for schedule_id, tick in new:
+                if tick.template is None or tick.item is None:
+                    continue
+                if tick.cancel_other:
+                    if rows:
+                        connection.execute(insert(runs), rows)
+                        rows = []
+                    _cancel_others(connection, schedule_id, tick.item.id, now)
+                rows.append({**tick.template._asdict(), **tick.item._asdict()})
+                made[schedule_id].append(tick.item.id)
+            if rows:
+                connection.execute(insert(runs), rows)
         return made
 
-    def active_runs(self, schedule_id: str) -> Sequence[tuple[str, str]]:
-        """Return (run id, state) of the schedule's runs that have not ended, oldest first."""
-        query = (
-            select(runs.c.id, runs.c.state)
-            .where(runs.c.schedule_id == schedule_id, runs.c.finished_at.is_(None))
-            .order_by(runs.c.id)
-        )
+    def active_runs(self, schedule_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+        """Return, by schedule, (run id, state) of the runs that have not ended, oldest first."""
+        found: dict[str, list[tuple[str, str]]] = {}
         with self._database.reading() as connection:
-            return [(row.id, row.state) for row in connection.execute(query)]
+            for start in range(0, len(schedule_ids), _CHUNK):
+                query = (
+                    select(runs.c.schedule_id, runs.c.id, runs.c.state)
+                    .where(runs.c.schedule_id.in_(schedule_ids[start : start + _CHUNK]))
+                    .where(runs.c.schedule_id.is_not(None), runs.c.finished_at.is_(None))
+                    .order_by(runs.c.id)
+                )
+                for row in connection.execute(query):
+                    found.setdefault(row.schedule_id, []).append((row.id, row.state))
+        return found
 
     def pause(self, schedule_id: str, reason: str, until: int | None, now: int) -> None:
         """Stop a schedule from firing, until `until` or until it is resumed."""
@@ -218,8 +244,6 @@ class StoredSchedules:
 
     def firing_counts(self) -> Sequence[dict[str, Any]]:
         """Return how often each schedule ran and was skipped, by reason."""
-        from sqlalchemy import func
-
         query = (
             select(
                 firings.c.schedule_id,
@@ -245,38 +269,66 @@ def _insert(connection: Connection, table: Any) -> Any:
     return (insert_sqlite if connection.dialect.name == "sqlite" else insert_postgresql)(table)
 
 
-def _store_tick(connection: Connection, schedule_id: str, tick: Firing, now: int) -> list[str]:
-    stored = connection.execute(
-        _insert(connection, firings)
+def _by_id(move: Move) -> str:
+    return move.schedule_id
+
+
+def _move(connection: Connection, move: Move, now: int) -> bool:
+    last = max((tick.until or tick.fire_at for tick in move.ticks), default=None)
+    moved = connection.execute(
+        update(schedules)
+        .where(schedules.c.id == move.schedule_id, schedules.c.version == move.version)
+        .where(_unpaused(now))
         .values(
-            schedule_id=schedule_id,
-            fire_at=tick.fire_at,
-            outcome=tick.outcome,
-            reason=tick.reason,
-            run_id=None if tick.item is None else tick.item.id,
-            count=tick.count,
-            until_at=tick.until,
-            noted_at=now,
+            next_fire_at=move.next_fire_at,
+            last_fire_at=func.coalesce(last, schedules.c.last_fire_at),
+            version=schedules.c.version + 1,
         )
-        .on_conflict_do_nothing()
     )
-    if stored.rowcount != 1 or tick.template is None or tick.item is None:
-        return []
-    if tick.cancel_other:
-        waiting = and_(
-            runs.c.schedule_id == schedule_id,
-            runs.c.finished_at.is_(None),
-            runs.c.id != tick.item.id,
+    return moved.rowcount == 1
+
+
+def _stored_instants(connection: Connection, moves: Sequence[Move]) -> set[tuple[str, int]]:
+    """Return which of the moves' instants have a marker already, as after a step back in time."""
+    stored: set[tuple[str, int]] = set()
+    for start in range(0, len(moves), _CHUNK):
+        chunk = moves[start : start + _CHUNK]
+        instants = [tick.fire_at for m in chunk for tick in m.ticks]
+        if not instants:
+            continue
+        query = select(firings.c.schedule_id, firings.c.fire_at).where(
+            firings.c.schedule_id.in_([m.schedule_id for m in chunk]),
+            firings.c.fire_at.between(min(instants), max(instants)),
         )
-        reason = f"replaced by run {tick.item.id} (overlap: cancel_other)"
-        connection.execute(
-            update(runs)
-            .where(waiting, runs.c.state != "running")
-            .values(state="cancelled", finished_at=now, reason=reason)
-        )
-        connection.execute(
-            update(runs)
-            .where(waiting, runs.c.state == "running", runs.c.cancel_requested_at.is_(None))
-            .values(cancel_requested_at=now, cancel_reason=reason)
-        )
-    return insert_on(connection, tick.template, [tick.item])
+        stored.update((row.schedule_id, row.fire_at) for row in connection.execute(query))
+    return stored
+
+
+def _firing_row(schedule_id: str, tick: Firing, now: int) -> dict[str, Any]:
+    return {
+        "schedule_id": schedule_id,
+        "fire_at": tick.fire_at,
+        "outcome": tick.outcome,
+        "reason": tick.reason,
+        "run_id": None if tick.item is None else tick.item.id,
+        "count": tick.instants,
+        "until_at": tick.until,
+        "noted_at": now,
+    }
+
+
+def _cancel_others(connection: Connection, schedule_id: str, run_id: str, now: int) -> None:
+    waiting = and_(
+        runs.c.schedule_id == schedule_id, runs.c.finished_at.is_(None), runs.c.id != run_id
+    )
+    reason = f"replaced by run {run_id} (overlap: cancel_other)"
+    connection.execute(
+        update(runs)
+        .where(waiting, runs.c.state != "running")
+        .values(state="cancelled", finished_at=now, reason=reason)
+    )
+    connection.execute(
+        update(runs)
+        .where(waiting, runs.c.state == "running", runs.c.cancel_requested_at.is_(None))
+        .values(cancel_requested_at=now, cancel_reason=reason)
+    )

@@ -14,21 +14,26 @@ the worker's loop runs handlers.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from closingbell.core.clock import Clock
-from closingbell.core.limit import Admission, Lane
+from closingbell.core.limit import Bucket
 from closingbell.core.port import Claimer, Want
 from closingbell.core.run import Claim, RunItem, RunTemplate, Settlement
 from closingbell.store.codec import read_claims, to_json
 from closingbell.store.database import SqliteDatabase, translated
 from closingbell.store.insert import insert_on
+from closingbell.store.lanes import Candidate, LaneClaims
 
 #: Runs that one statement may carry.
 CHUNK = 5_000
+
+#: While all that waits is under a limit, it is looked at again so often, in seconds.
+_BLOCKED_POLL_S = 0.02
 #: Submissions that follow each other within this time carry settlements with them.
 _RIDE_S = 0.001
 
@@ -81,16 +86,28 @@ WHERE runs.state = 'running' AND runs.fence = j.value ->> 1
 """
 _LOGS = """
 INSERT INTO run_logs (run_id, fence, seq, stream, text, written_at)
-SELECT ?1, ?2, (SELECT count(*) FROM run_logs WHERE run_id = ?1 AND fence = ?2), ?3, ?4, ?5
-WHERE EXISTS (SELECT 1 FROM runs WHERE id = ?1 AND fence = ?2)
+SELECT j.value ->> 0, j.value ->> 1,
+       j.value ->> 2 + coalesce((SELECT max(seq) + 1 FROM run_logs
+         WHERE run_id = j.value ->> 0 AND fence = j.value ->> 1), 0),
+       j.value ->> 3, j.value ->> 4, j.value ->> 5
+FROM json_each(?) AS j
 """
+_ALERTS = """
+INSERT INTO alerts (id, type, severity, task, run_id, message, data, raised_at)
+SELECT j.value ->> 1, j.value ->> 2, 'WARNING', task, runs.id, j.value ->> 3, j.value ->> 4,
+       j.value ->> 5
+FROM json_each(?) AS j JOIN runs ON runs.id = j.value ->> 0 WHERE true ON CONFLICT DO NOTHING
+"""
+# Refused is what is neither in its run's row nor, followed by another attempt, in the ledger.
 _STALE = """
 SELECT json_group_array(j.value ->> 0) FROM json_each(?) AS j WHERE NOT EXISTS (
   SELECT 1 FROM runs WHERE runs.id = j.value ->> 0 AND runs.fence = j.value ->> 1
-   AND (runs.state = j.value ->> 2 OR runs.cancel_requested_at IS NOT NULL)
-   AND runs.state <> 'running')
+   AND runs.outcome = j.value ->> 2 AND runs.finished_at = j.value ->> 3)
+ AND NOT EXISTS (
+  SELECT 1 FROM attempts WHERE run_id = j.value ->> 0 AND attempts.fence = j.value ->> 1
+   AND attempts.outcome = j.value ->> 2 AND attempts.finished_at = j.value ->> 3)
 """
-_CLAIM_ARRAY = f"json_array({_CLAIM_COLUMNS.format(now='?1')})"
+_CLAIM_ARRAY = f"json_array({_CLAIM_COLUMNS.format(now='max(?1, due_at)')})"
 _CANDIDATE_ROWS = (
     " FROM (SELECT * FROM runs WHERE state = 'pending' AND lane IS NULL AND executor = ?2{unknown}"
     " ORDER BY priority, due_at, id LIMIT ?3)"
@@ -101,7 +118,7 @@ _ORDERED_CANDIDATES = (
 )
 _CLAIM = (
     "UPDATE runs SET state = 'running', fence = fence + 1, attempt = attempt + 1,"
-    " worker_id = ?1, started_at = ?2, finished_at = NULL"
+    " worker_id = ?1, started_at = max(?2, due_at), reason = NULL"
     " WHERE id IN (SELECT value FROM json_each(?3)) AND state = 'pending'"
 )
 # One seek for each lane that waits, however many runs wait in it.
@@ -124,7 +141,7 @@ _RUNNING_LANES = (
     "SELECT lane, count(*) FROM runs WHERE state = 'running' AND lane IS NOT NULL GROUP BY lane"
 )
 _USED = "SELECT coalesce(sum(units), 0) FROM rate_uses WHERE bucket = ? AND used_at > ?"
-_FREES_AT = "SELECT min(used_at) FROM rate_uses WHERE bucket = ? AND used_at > ?"
+_FIRST_USE = "SELECT min(used_at) FROM rate_uses WHERE bucket = ? AND used_at > ?"
 _USE = "INSERT INTO rate_uses (bucket, used_at, units, window_us) VALUES (?, ?, ?, ?)"
 _PROMOTE = (
     "UPDATE runs SET state = 'pending' WHERE id IN (SELECT id FROM runs"
@@ -164,9 +181,10 @@ class SqliteQueue:
     def __init__(self, database: SqliteDatabase, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._waiting: list[_Operation] = []
+        self._waiting: deque[_Operation] = deque()
         self._claimers: list[Claimer] = []
         self._seen_version: int | None = None
+        self._all_blocked: tuple[int, float] | None = None
         self._submitted_at = -1.0
         #: When a rate limit frees a place for a run that waits now, or None.
         self.blocked_until: int | None = None
@@ -225,9 +243,13 @@ class SqliteQueue:
 
     def changed(self) -> bool:
         with self._database.pen, translated():
-            version = self._database.driver().execute("PRAGMA data_version").fetchone()[0]
+            version = self._version(self._database.driver())
         before, self._seen_version = self._seen_version, version
         return version != before
+
+    def _version(self, driver: Any) -> int:
+        version: int = driver.execute("PRAGMA data_version").fetchone()[0]
+        return version
 
     # --- the transaction -----------------------------------------------------------
 
@@ -236,7 +258,10 @@ class SqliteQueue:
         self._waiting.append(operation)
         with self._database.pen:
             if not operation.done:
-                batch, self._waiting = self._waiting, []
+                batch = []
+                with contextlib.suppress(IndexError):
+                    while True:
+                        batch.append(self._waiting.popleft())
                 try:
                     with translated():
                         self._transact(batch)
@@ -256,6 +281,7 @@ class SqliteQueue:
         settled = [claimer.take_settlements() for claimer in claimers]
         if not batch and not any(settled) and not self._anything_wanted(driver, claimers):
             return False
+        self._all_blocked = None
         stale: list[set[str]] = []
         claims: list[list[Claim]] = []
         self.blocked_until = None
@@ -281,7 +307,11 @@ class SqliteQueue:
         for claimer, taken, ended, refused in zip(claimers, claims, settled, stale, strict=True):
             if taken or ended:
                 claimer.deliver(taken, ended, refused)
-        return any(settled) or any(claims)
+        if any(settled) or any(claims):
+            return True
+        if not batch:
+            self._all_blocked = (self._version(driver), self._clock.monotonic() + _BLOCKED_POLL_S)
+        return False
 
     def _run(self, driver: Any, operation: _Operation, alone: bool) -> None:
         if alone:
@@ -296,6 +326,11 @@ class SqliteQueue:
         driver.execute("RELEASE operation")
 
     def _anything_wanted(self, driver: Any, claimers: list[Claimer]) -> bool:
+        if self._all_blocked is not None:
+            version, again_at = self._all_blocked
+            waits = self.blocked_until is None or self._clock.micros() < self.blocked_until
+            if waits and self._clock.monotonic() < again_at and version == self._version(driver):
+                return False
         for claimer in claimers:
             want = claimer.want(())
             for executor in want.free if want is not None else ():
@@ -312,73 +347,62 @@ class SqliteQueue:
             names = ", ".join("'" + name.replace("'", "''") + "'" for name in want.unknown)
             unknown = f" AND task NOT IN ({names})"
         claims: list[Claim] = []
+        limited: LaneClaims | None = None
         for executor, free in want.free.items():
-            # Counted inside the write transaction: nobody else claims meanwhile.
+            # Read inside the write transaction: nobody else claims meanwhile.
             lanes = [row[0] for row in driver.execute(_WAITING_LANES, (executor,))]
             if lanes:
-                claims += self._claim_in_lanes(driver, executor, free, want, lanes, unknown, now)
+                if limited is None:
+                    limited = LaneClaims(_LaneFacts(driver, unknown, now), want.room, now)
+                claims += limited.choose(executor, free, lanes)
                 continue
             sql = _CANDIDATES.format(unknown=unknown)
             claims += read_claims(driver.execute(sql, (now, executor, free)).fetchone()[0])
+        if limited is not None:
+            limited.record()
+            self._note_blocked(limited.blocked_until)
         if claims:
             ids = to_json([claim.id for claim in claims])
             driver.execute(_CLAIM, (claimer.worker_id, now, ids))
         return claims
 
-    def _claim_in_lanes(
-        self,
-        driver: Any,
-        executor: str,
-        free: int,
-        want: Want,
-        lanes: list[str],
-        unknown: str,
-        now: int,
-    ) -> list[Claim]:
-        buckets = {b.name: b for text in lanes if (b := Lane.decode(text).bucket)}
-        used = {
-            name: driver.execute(_USED, (name, now - bucket.window)).fetchone()[0]
-            for name, bucket in buckets.items()
-        }
-        admission = Admission(dict(driver.execute(_RUNNING_LANES).fetchall()), used, want.room)
-        candidates: list[tuple[int, int, Claim, str | None]] = []
-        for text in lanes:
-            places = min(admission.capacity(text), free)
-            if places < 1:
-                self._note_blocked(driver, Lane.decode(text), now)
-                continue
-            sql = _LANE_CANDIDATES.format(unknown=unknown)
-            found = driver.execute(sql, (now, text, executor, places)).fetchone()[0]
-            candidates += [(*row, text) for row in _read_ordered(found)]
-        sql = _ORDERED_CANDIDATES.format(unknown=unknown)
-        found = driver.execute(sql, (now, executor, free)).fetchone()[0]
-        candidates += [(*row, None) for row in _read_ordered(found)]
-        candidates.sort(key=lambda row: (row[0], row[1], row[2].id))
-        claims: list[Claim] = []
-        taken: dict[str, int] = {}
-        for _, _, claim, lane in candidates:
-            if len(claims) == free:
-                break
-            if lane is None:
-                claims.append(claim)
-            elif admission.admit(lane):
-                claims.append(claim)
-                bucket = Lane.decode(lane).bucket
-                if bucket is not None:
-                    taken[bucket.name] = taken.get(bucket.name, 0) + bucket.weight
-            else:
-                self._note_blocked(driver, Lane.decode(lane), now)
-        for name, units in taken.items():
-            driver.execute(_USE, (name, now, units, buckets[name].window))
-        return claims
+    def _note_blocked(self, until: int | None) -> None:
+        if until is not None and (self.blocked_until is None or until < self.blocked_until):
+            self.blocked_until = until
 
-    def _note_blocked(self, driver: Any, lane: Lane, now: int) -> None:
-        if lane.bucket is None:
-            return
-        oldest = driver.execute(_FREES_AT, (lane.bucket.name, now - lane.bucket.window)).fetchone()
-        frees = (oldest[0] or now) + lane.bucket.window
-        if self.blocked_until is None or frees < self.blocked_until:
-            self.blocked_until = frees
+
+class _LaneFacts:
+    """The `LaneFacts` of one write transaction."""
+
+    def __init__(self, driver: Any, unknown: str, now: int) -> None:
+        self._driver = driver
+        self._unknown = unknown
+        self._now = now
+
+    def running_lanes(self) -> Mapping[str, int]:
+        return dict(self._driver.execute(_RUNNING_LANES).fetchall())
+
+    def used(self, bucket: str, since: int) -> int:
+        units: int = self._driver.execute(_USED, (bucket, since)).fetchone()[0]
+        return units
+
+    def first_use(self, bucket: str, since: int) -> int | None:
+        first: int | None = self._driver.execute(_FIRST_USE, (bucket, since)).fetchone()[0]
+        return first
+
+    def candidates(
+        self, executor: str, free: int, places: Mapping[str, int]
+    ) -> Iterator[Candidate]:
+        sql = _LANE_CANDIDATES.format(unknown=self._unknown)
+        for lane, most in places.items():
+            rows = self._driver.execute(sql, (self._now, lane, executor, most)).fetchone()[0]
+            yield from (Candidate(*row, lane) for row in _read_ordered(rows))
+        sql = _ORDERED_CANDIDATES.format(unknown=self._unknown)
+        rows = self._driver.execute(sql, (self._now, executor, free)).fetchone()[0]
+        yield from (Candidate(*row, None) for row in _read_ordered(rows))
+
+    def use(self, bucket: Bucket, units: int) -> None:
+        self._driver.execute(_USE, (bucket.name, self._now, units, bucket.window))
 
 
 # --- the statements that need no state -----------------------------------------------
@@ -408,12 +432,13 @@ def _settle(driver: Any, ended: list[Settlement]) -> set[str]:
     rest: list[tuple[Any, ...]] = []
     ledger: list[tuple[Any, ...]] = []
     for s in ended:
-        if s.state == "success" and s.attempt and not s.lost:
+        if s.state == "success":
             plain.append((s.id, s.fence, s.finished_at, s.result))
         else:
-            row = s[:8] + (s.error, s.reason, s.lost)
+            row = (*s[:8], s.error, s.reason, s.lost)
             rest.append(row)
-            if s.ledger:
+            if s.ledger or s.outcome == "given_back":
+                # A given-back attempt restores the number, so that the row forgets it.
                 ledger.append(row)
     accepted = 0
     if plain:
@@ -422,31 +447,23 @@ def _settle(driver: Any, ended: list[Settlement]) -> set[str]:
         driver.execute(_LEDGER, (to_json(ledger),))
     if rest:
         accepted += driver.execute(_SETTLE, (to_json(rest),)).rowcount
-    for s in ended:
-        for stream, text in s.logs:
-            driver.execute(_LOGS, (s.id, s.fence, stream, text, s.finished_at))
-    for s in ended:
-        if s.alert is not None:
-            _raise_alert(driver, s)
-    if accepted == len(ended):
-        return set()
-    fences = to_json([(s.id, s.fence, s.state) for s in ended])
-    return set(_read_ids(driver.execute(_STALE, (fences,)).fetchone()[0]))
-
-
-def _raise_alert(driver: Any, s: Settlement) -> None:
-    assert s.alert is not None
-    driver.execute(
-        "INSERT INTO alerts (id, type, severity, task, run_id, message, data, raised_at)"
-        " SELECT ?1, ?2, 'WARNING', task, id, ?3, ?4, ?5 FROM runs"
-        " WHERE id = ?6 AND fence = ?7 AND state <> 'running' ON CONFLICT DO NOTHING",
-        (
-            f"{s.id}:{s.fence}:{s.alert.type}",
-            s.alert.type,
-            s.alert.message,
-            s.alert.data,
-            s.finished_at,
-            s.id,
-            s.fence,
-        ),
-    )
+    stale: set[str] = set()
+    if accepted != len(ended):
+        marks = to_json([(s.id, s.fence, s.outcome, s.finished_at) for s in ended])
+        stale = set(_read_ids(driver.execute(_STALE, (marks,)).fetchone()[0]))
+    logs = [
+        (s.id, s.fence, n, stream, text, s.finished_at)
+        for s in ended
+        if s.logs and s.id not in stale
+        for n, (stream, text) in enumerate(s.logs)
+    ]
+    if logs:
+        driver.execute(_LOGS, (to_json(logs),))
+    alerts = [
+        (s.id, f"{s.id}:{s.fence}:{s.alert.type}", *s.alert, s.finished_at)
+        for s in ended
+        if s.alert is not None and s.id not in stale
+    ]
+    if alerts:
+        driver.execute(_ALERTS, (to_json(alerts),))
+    return stale

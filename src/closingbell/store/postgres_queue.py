@@ -1,0 +1,468 @@
+"""The queue on PostgreSQL: one statement settles what ended and claims what is next.
+
+The claimer's link is used by one thread at a time; submissions have links of
+their own, and the server gathers their commits. A run that is submitted where
+a worker of the same process is idle is stored as running: one row, written once.
+
+Claims are durable before they are delivered. A claim that the server could
+forget would come again with the same fence, and a fence must never repeat.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from closingbell.core.clock import Clock
+from closingbell.core.error import StoreError
+from closingbell.core.limit import Bucket
+from closingbell.core.port import Claimer, Want
+from closingbell.core.run import Claim, RunItem, RunTemplate, Settlement
+from closingbell.store import postgres_sql as sql
+from closingbell.store.codec import read_claims
+from closingbell.store.database import PostgresDatabase
+from closingbell.store.insert import insert_on
+from closingbell.store.lanes import Candidate, LaneClaims
+from closingbell.store.postgres_hint import Listener, Notifier
+from closingbell.store.postgres_link import Link, Links, number_array, text_array
+
+#: Runs that one statement may carry.
+CHUNK = 5_000
+#: How often the server's clock is compared with the machine's, in seconds.
+_CLOCK_S = 30.0
+
+_read_candidates = msgspec.json.Decoder(list[tuple[int, int, str | None, Claim]]).decode
+
+
+class _Held:
+    """What one claimer holds, as far as this queue has told it."""
+
+    __slots__ = ("claimer", "fences", "uncertain")
+
+    def __init__(self, claimer: Claimer) -> None:
+        self.claimer = claimer
+        self.fences: dict[str, int] = {}
+        #: Settlements of an exchange that broke off: the server may have them already.
+        self.uncertain: set[tuple[str, int]] = set()
+
+
+class PostgresQueue:
+    """The `Queue` of a PostgreSQL store; see the port for the contract."""
+
+    #: How often, in seconds, runs are looked for when no hint came.
+    poll_s = 0.25
+
+    def __init__(self, database: PostgresDatabase, clock: Clock) -> None:
+        self._clock = clock
+        self._database = database
+        self._hot = Link(database)
+        self._turn = threading.Lock()
+        self._links = Links(database)
+        self._notifier = Notifier(database)
+        self._listener: Listener | None = None
+        self._wakes: list[Callable[[], None]] = []
+        self._claimers: list[_Held] = []
+        self._again = False
+        self._adopt = False
+        self._news = True
+        self._offset: tuple[float, int] | None = None
+        #: When a rate limit frees a place for a run that waits now, or None.
+        self.blocked_until: int | None = None
+
+    # --- the port ------------------------------------------------------------------
+
+    def attach(self, claimer: Claimer) -> None:
+        with self._turn:
+            self._claimers = [*self._claimers, _Held(claimer)]
+
+    def detach(self, claimer: Claimer) -> None:
+        with self._turn:
+            self._claimers = [held for held in self._claimers if held.claimer is not claimer]
+
+    def submit(
+        self, template: RunTemplate, items: Sequence[RunItem], connection: Any = None
+    ) -> list[str]:
+        if connection is not None:
+            return insert_on(connection, template, items)
+        if len(items) == 1:
+            ids = [self._submit_one(template, items[0])]
+        else:
+            with self._links.open() as link, link.transaction():
+                for start in range(0, len(items), CHUNK):
+                    link.execute(sql.INSERT_MANY, _columns(template, items[start : start + CHUNK]))
+            ids = [item.id for item in items]
+            self._serve()
+        return ids
+
+    def exchange(self) -> bool:
+        with self._turn:
+            self._again = False
+            did = self._exchange()
+        self._catch_up()
+        return did
+
+    def promote(self, now: int, limit: int = 10_000) -> int:
+        with self._links.open() as link:
+            moved = link.execute(sql.PROMOTE, (now, limit)).rowcount
+        if moved:
+            self._serve()
+        return moved
+
+    def next_due(self) -> int | None:
+        with self._links.open() as link:
+            row = link.execute(sql.NEXT_DUE).fetchone()
+        return None if row is None else int(row[0])
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        self._wakes.append(wake)
+        if self._listener is None:
+            self._listener = Listener(self._database, self._clock, self._heard)
+
+    def changed(self) -> bool:
+        news, self._news = self._news, False
+        return news or self._listener is None or not self._listener.hears
+
+    def rides_along(self) -> bool:
+        return False
+
+    def machine_micros(self) -> int:
+        """Return the server's time, carried on by the machine's monotonic clock."""
+        now = self._clock.monotonic()
+        if self._offset is None or now - self._offset[0] > _CLOCK_S:
+            try:
+                self._offset = self._compare_clocks()
+            except StoreError:
+                if self._offset is None:
+                    raise
+        return self._offset[1] + round(self._clock.monotonic() * 1_000_000)
+
+    def close(self) -> None:
+        """End the threads and give all connections back."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        self._notifier.close()
+        self._links.close()
+        with self._turn:
+            self._hot.close()
+
+    # --- submitting ----------------------------------------------------------------
+
+    def _submit_one(self, template: RunTemplate, item: RunItem) -> str:
+        if (
+            template.state == "pending"
+            and item.lane is None
+            and self._claimers
+            and self._turn.acquire(blocking=False)
+        ):
+            try:
+                started = self._submit_started(template, item)
+            finally:
+                self._turn.release()
+            if started is not None:
+                self._catch_up()
+                return started
+        with self._links.open() as link:
+            cursor = link.execute(sql.INSERT_ONE, (item.id, item.payload, item.lane, *template))
+            run_id = item.id if cursor.rowcount == 1 else _holder(link, template, item)
+        if template.state == "pending":
+            self._serve()
+        else:
+            self._notifier.hint()
+        return run_id
+
+    def _submit_started(self, template: RunTemplate, item: RunItem) -> str | None:
+        """Store the run as running, if a worker here has a place and nobody waits for it."""
+        for held in self._claimers:
+            want = held.claimer.want(())
+            if (
+                want is None
+                or not want.free.get(template.executor)
+                or template.task in want.unknown
+            ):
+                continue
+            now = self._clock.micros()
+            with self._link() as link:
+                values = template._asdict()
+                values.update(
+                    id=item.id, payload=item.payload, worker=held.claimer.worker_id, now=now
+                )
+                row = link.execute(sql.INSERT_STARTED, values).fetchone()
+                if row is None:
+                    return _holder(link, template, item)
+            if row[0] != "running":
+                self._again = True
+                self._notifier.hint()
+                return item.id
+            claim = Claim(
+                item.id, 1, template.task, item.payload, 1, template.max_attempts,
+                template.timeout_s, template.due_at, template.fire_at, template.session_date,
+                template.schedule_id, template.executor, 0, None, now,
+            )  # fmt: skip
+            self._deliver(held, [claim], [], set())
+            return item.id
+        return None
+
+    def _serve(self) -> None:
+        """Let the workers here claim, and the others know."""
+        self._again = True
+        self._catch_up()
+        self._notifier.hint()
+
+    def _catch_up(self) -> None:
+        # Who holds the turn looks again after giving it back, so that nobody needs to wait.
+        while self._again and self._claimers and self._turn.acquire(blocking=False):
+            try:
+                self._again = False
+                self._exchange()
+            except StoreError:
+                # The run is stored; the worker's own loop reports what keeps it from claiming.
+                return
+            finally:
+                self._turn.release()
+
+    # --- the exchange --------------------------------------------------------------
+
+    def _link(self) -> Any:
+        return self._hot.open()
+
+    def _exchange(self) -> bool:
+        did = False
+        self.blocked_until = None
+        for held in self._claimers:
+            did = self._exchange_for(held) or did
+        return did
+
+    def _exchange_for(self, held: _Held) -> bool:
+        claimer = held.claimer
+        if self._hot.broke:
+            self._hot.broke, self._adopt = False, True
+        if self._adopt:
+            self._adopt_claims()
+        ended = claimer.take_settlements()
+        try:
+            want = claimer.want(ended)
+            if not ended and want is None:
+                return False
+            claims, refused, lanes_wait = self._settle_and_claim(held, ended, want)
+        except BaseException:
+            if self._hot.broke:
+                held.uncertain.update((s.id, s.fence) for s in ended)
+            if ended:
+                claimer.put_back(ended)
+            raise
+        if not lanes_wait or want is None:
+            self._deliver(held, claims, ended, refused)
+            return bool(ended or claims)
+        try:
+            claims = self._claim_with_lanes(claimer.worker_id, want)
+        except BaseException:
+            self._deliver(held, [], ended, refused)
+            raise
+        self._deliver(held, claims, ended, refused)
+        return bool(ended or claims)
+
+    def _deliver(
+        self, held: _Held, claims: list[Claim], ended: list[Settlement], refused: set[str]
+    ) -> None:
+        fences = held.fences
+        for settlement in ended:
+            if fences.get(settlement.id) == settlement.fence:
+                del fences[settlement.id]
+        for claim in claims:
+            fences[claim.id] = claim.fence
+        if claims or ended:
+            held.claimer.deliver(claims, ended, refused)
+
+    def _adopt_claims(self) -> None:
+        """Deliver claims that were committed by an exchange whose answer was lost."""
+        for held in self._claimers:
+            with self._link() as link:
+                row = link.execute(sql.HELD, (held.claimer.worker_id,)).fetchone()
+            found = [c for c in read_claims(row[0]) if held.fences.get(c.id) != c.fence]
+            self._deliver(held, found, [], set())
+        self._adopt = False
+
+    def _settle_and_claim(
+        self, held: _Held, ended: list[Settlement], want: Want | None
+    ) -> tuple[list[Claim], set[str], bool]:
+        written = ended
+        with self._link() as link:
+            if held.uncertain:
+                known = [s for s in ended if (s.id, s.fence) in held.uncertain]
+                missing = _refused(link, known)
+                done = {(s.id, s.fence) for s in known if s.id not in missing}
+                written = [s for s in ended if (s.id, s.fence) not in done]
+            plain: list[Settlement] = []
+            rest: list[Settlement] = []
+            for s in written:
+                simple = s.state == "success" and not s.logs and s.alert is None
+                (plain if simple else rest).append(s)
+            statement, values = sql.EXCHANGE, _claim_values(held.claimer, want, self._clock)
+            values.update(_plain_values(plain))
+            if rest:
+                statement = sql.EXCHANGE_FULL
+                values.update(_full_values(rest))
+            row = link.execute(statement, values).fetchone()
+            refused = set() if row[0] == len(written) else _refused(link, written)
+        held.uncertain.clear()
+        return read_claims(row[2]), refused, row[1]
+
+    def _claim_with_lanes(self, worker_id: str, want: Want) -> list[Claim]:
+        claims: list[Claim] = []
+        with self._link() as link, link.transaction():
+            # Who claims in lanes claims alone: what is counted stays true until the commit.
+            link.execute(sql.LANE_LOCK)
+            now = self._clock.micros()
+            facts = _LaneFacts(link, text_array(list(want.unknown)), now)
+            limited = LaneClaims(facts, want.room, now)
+            for executor, free in want.free.items():
+                lanes = [row[0] for row in link.execute(sql.WAITING_LANES, {"executor": executor})]
+                claims += limited.choose(executor, free, lanes)
+            limited.record()
+            if claims:
+                ids = text_array([claim.id for claim in claims])
+                link.execute(sql.CLAIM, (worker_id, now, ids))
+        if limited.blocked_until is not None:
+            self.blocked_until = min(
+                limited.blocked_until, self.blocked_until or limited.blocked_until
+            )
+        return claims
+
+    # --- hints and time --------------------------------------------------------------
+
+    def _heard(self) -> None:
+        self._news = True
+        for wake in self._wakes:
+            wake()
+
+    def _compare_clocks(self) -> tuple[float, int]:
+        with self._links.open() as link:
+            before = self._clock.monotonic()
+            micros = _scalar(link.execute(sql.SERVER_MICROS))
+            after = self._clock.monotonic()
+        return after, micros - round((before + after) / 2 * 1_000_000)
+
+
+class _LaneFacts:
+    """The `LaneFacts` of one transaction that holds the lane lock."""
+
+    def __init__(self, link: Any, unknown: str, now: int) -> None:
+        self._link = link
+        self._unknown = unknown
+        self._now = now
+
+    def running_lanes(self) -> Mapping[str, int]:
+        return dict(self._link.execute(sql.RUNNING_LANES).fetchall())
+
+    def used(self, bucket: str, since: int) -> int:
+        return _scalar(self._link.execute(sql.USED, (bucket, since)))
+
+    def first_use(self, bucket: str, since: int) -> int | None:
+        first: int | None = self._link.execute(sql.FIRST_USE, (bucket, since)).fetchone()[0]
+        return first
+
+    def candidates(
+        self, executor: str, free: int, places: Mapping[str, int]
+    ) -> Iterable[Candidate]:
+        values = {
+            "now": self._now,
+            "executor": executor,
+            "unknown": self._unknown,
+            "free": free,
+            "lanes": text_array(list(places)),
+            "places": number_array(list(places.values())),
+        }
+        found = _read_candidates(self._link.execute(sql.CANDIDATES, values).fetchone()[0])
+        return [Candidate(priority, due, claim, lane) for priority, due, lane, claim in found]
+
+    def use(self, bucket: Bucket, units: int) -> None:
+        self._link.execute(sql.USE, (bucket.name, self._now, units, bucket.window))
+
+
+# --- the values of the statements ----------------------------------------------------
+
+
+def _columns(template: RunTemplate, items: Sequence[RunItem]) -> tuple[Any, ...]:
+    return (
+        *template,
+        text_array([item.id for item in items]),
+        text_array([item.payload for item in items]),
+        text_array([item.lane for item in items]),
+    )
+
+
+def _holder(link: Any, template: RunTemplate, item: RunItem) -> str:
+    if template.key is None:
+        return item.id
+    row = link.execute(sql.HOLDER, (template.task, template.key)).fetchone()
+    return item.id if row is None else str(row[0])
+
+
+def _claim_values(claimer: Claimer, want: Want | None, clock: Clock) -> dict[str, Any]:
+    free: Mapping[str, int] = {} if want is None else want.free
+    return {
+        "worker": claimer.worker_id,
+        "now": clock.micros(),
+        "executors": text_array(list(free)),
+        "free": number_array(list(free.values())),
+        "unknown": "{}" if want is None else text_array(list(want.unknown)),
+    }
+
+
+def _plain_values(ended: list[Settlement]) -> dict[str, str]:
+    return {
+        "ids": text_array([s.id for s in ended]),
+        "fences": number_array([s.fence for s in ended]),
+        "finished": number_array([s.finished_at for s in ended]),
+        "results": text_array([s.result for s in ended]),
+    }
+
+
+def _full_values(ended: list[Settlement]) -> dict[str, str]:
+    # In one order, so that two rescuers of the same runs wait for each other in a line.
+    ended = sorted(ended, key=lambda s: s.id)
+    logs = [(s.id, n, *piece) for s in ended for n, piece in enumerate(s.logs)]
+    alerts = [
+        (s.id, f"{s.id}:{s.fence}:{s.alert.type}", *s.alert) for s in ended if s.alert is not None
+    ]
+    return {
+        "r_ids": text_array([s.id for s in ended]),
+        "r_fences": number_array([s.fence for s in ended]),
+        "r_states": text_array([s.state for s in ended]),
+        "r_outcomes": text_array([s.outcome for s in ended]),
+        "r_attempts": number_array([s.attempt for s in ended]),
+        "r_finished": number_array([s.finished_at for s in ended]),
+        "r_due": number_array([s.due_at for s in ended]),
+        "r_results": text_array([s.result for s in ended]),
+        "r_errors": text_array([s.error for s in ended]),
+        "r_reasons": text_array([s.reason for s in ended]),
+        "r_lost": number_array([s.lost for s in ended]),
+        "r_ledger": number_array([int(s.ledger or s.outcome == "given_back") for s in ended]),
+        "l_ids": text_array([row[0] for row in logs]),
+        "l_numbers": number_array([row[1] for row in logs]),
+        "l_streams": text_array([row[2] for row in logs]),
+        "l_texts": text_array([row[3] for row in logs]),
+        "a_runs": text_array([row[0] for row in alerts]),
+        "a_ids": text_array([row[1] for row in alerts]),
+        "a_types": text_array([row[2] for row in alerts]),
+        "a_messages": text_array([row[3] for row in alerts]),
+        "a_data": text_array([row[4] for row in alerts]),
+    }
+
+
+def _scalar(cursor: Any) -> int:
+    return int(cursor.fetchone()[0])
+
+
+def _refused(link: Any, ended: list[Settlement]) -> set[str]:
+    values = (
+        text_array([s.id for s in ended]),
+        number_array([s.fence for s in ended]),
+        text_array([s.outcome for s in ended]),
+        number_array([s.finished_at for s in ended]),
+    )
+    return {row[0] for row in link.execute(sql.REFUSED, values)}
