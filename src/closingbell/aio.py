@@ -105,7 +105,7 @@ class AsyncApp:
             self._app.list_runs, task=task, states=states, before=before, limit=limit
         )
 
-    async def result(self, run_id: str, timeout: float | None = None) -> Any:
+    async def result(self, run_id: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109
         """Wait for a run's end and return its result; see `RunHandle.result`."""
         return await asyncio.to_thread(self._app.handle(run_id).result, timeout)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from closingbell.core.clock import Clock, SystemClock, to_micros
+from closingbell.core.clock import Clock, SystemClock
 from closingbell.core.error import AppNotRunning, TaskDefinitionError
 from closingbell.core.identity import RunIds
 from closingbell.core.registry import TaskRegistry
@@ -20,7 +20,14 @@ from closingbell.core.task import TaskDefinition
 from closingbell.core.trigger import Trigger
 from closingbell.handle import RunHandle
 from closingbell.settings import Settings, load_settings
-from closingbell.task import Task, TaskOptions, define, define_task, task_name
+from closingbell.task import (
+    ScheduleOptions,
+    Task,
+    TaskOptions,
+    define,
+    define_task,
+    task_name,
+)
 
 if TYPE_CHECKING:
     from closingbell.aio import AsyncApp
@@ -59,7 +66,13 @@ def create_app(
     if database is not None:
         given["database"] = f"sqlite:///{database}" if isinstance(database, Path) else database
     file = None if settings_file is None else Path(settings_file)
-    return App(load_settings(given, file=file), clock or SystemClock())
+    merged = load_settings(given, file=file)
+    if merged.calendars is not None:
+        from closingbell.triggers import load_overrides
+
+        # Before any task is declared: its rules may name the venues of the file.
+        load_overrides(Path(merged.calendars))
+    return App(merged, clock or SystemClock())
 
 
 class App:
@@ -139,7 +152,7 @@ class App:
         """
 
         def register(function: _F) -> _F:
-            chosen = name or getattr(function, "__name__", type(function).__name__)
+            chosen: str = name or getattr(function, "__name__", "") or type(function).__name__
             self.registry.add(define(function, chosen, options, self.settings.timezone))
             function.closingbell_task = chosen  # type: ignore[attr-defined]
             return function
@@ -151,11 +164,11 @@ class App:
         task: TaskRef,
         trigger: Trigger | None = None,
         *,
-        id: str | None = None,  # noqa: A002  (the word that users look for)
+        id: str | None = None,
         payload: Mapping[str, Any] | None = None,
         priority: int | None = None,
         tags: Sequence[str] = (),
-        **options: Unpack[TaskOptions],
+        **options: Unpack[ScheduleOptions],
     ) -> ScheduleHandle:
         """Run a task by a trigger, beside what the task itself declares.
 
@@ -170,7 +183,7 @@ class App:
             payload: what its runs are given.
             priority: of its runs; default the task's.
             tags: of its runs, beside the task's.
-            options: the trigger and policy options of `TaskOptions`.
+            options: see `ScheduleOptions`.
 
         Raises:
             UnknownTask: the task is not registered.
@@ -232,7 +245,7 @@ class App:
         self._stop_asked.clear()
         self.machinery.start(worker=worker, scheduler=scheduler)
         if block:
-            self._block()
+            self.wait()
 
     def stop(self, grace_s: float | None = None) -> None:
         """Stop claiming, let runs finish within the grace time, give the rest back.
@@ -264,9 +277,10 @@ class App:
         """Let a blocking `start` return; for signal handlers and other threads."""
         self._stop_asked.set()
 
-    def _block(self) -> None:
+    def wait(self) -> None:
+        """Wait until `stop`, `ask_stop`, Ctrl-C or SIGTERM; then drain and return."""
         main = threading.current_thread() is threading.main_thread()
-        before: dict[int, Any] = {}
+        before: dict[signal.Signals, Any] = {}
         if main:
             for number in (signal.SIGINT, signal.SIGTERM):
                 before[number] = signal.signal(number, lambda *_: self.ask_stop())

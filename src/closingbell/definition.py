@@ -102,9 +102,7 @@ def _policy_from_dict(stored: Mapping[str, Any]) -> SchedulePolicy:
 
     from closingbell.triggers import blackout_from_dict
 
-    values: dict[str, Any] = {
-        name: timedelta(seconds=stored[f"{name}_s"]) for name in _DURATIONS
-    }
+    values: dict[str, Any] = {name: timedelta(seconds=stored[f"{name}_s"]) for name in _DURATIONS}
     for name in ("start", "end"):
         if stored[name] is not None:
             values[name] = datetime.fromisoformat(stored[name])

@@ -63,7 +63,7 @@ def _pending(run: Run, store: Store, now: datetime) -> str:
     if not any(run.task in _tasks(w) for w in workers):
         return f"no living worker knows task {run.task!r}: {len(workers)} alive"
     if run.lane is not None:
-        reason = _blocking(run, store, now)
+        reason = _blocking(run.lane, store, now)
         if reason is not None:
             return reason
     ahead = store.runs.ahead_of(run)
@@ -77,14 +77,13 @@ def _tasks(worker: dict[str, Any]) -> list[str]:
     return tasks
 
 
-def _blocking(run: Run, store: Store, now: datetime) -> str | None:
-    assert run.lane is not None
-    lane = Lane.decode(run.lane)
+def _blocking(text: str, store: Store, now: datetime) -> str | None:
+    lane = Lane.decode(text)
     used: dict[tuple[str, int], int] = {}
     if lane.bucket is not None:
         since = to_micros(now) - lane.bucket.window
         used = {lane.bucket.span: store.runs.rate_used(lane.bucket.name, since)}
-    return Admission(store.runs.running_lanes(), used, Room()).blocking(run.lane)
+    return Admission(store.runs.running_lanes(), used, Room()).blocking(text)
 
 
 def _length(length: timedelta | None) -> str:

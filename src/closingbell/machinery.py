@@ -32,7 +32,7 @@ from closingbell.runtime import WorkerRuntime, error_json
 from closingbell.scheduler.loop import SchedulerLoop
 from closingbell.settings import Settings
 from closingbell.store.store import Store, open_store
-from closingbell.submission import Door, Options, check_priority
+from closingbell.submission import Door, Options, check_priority, check_text
 
 _log = logging.getLogger("closingbell")
 
@@ -74,10 +74,6 @@ class Machinery:
             SchemaMismatch: the store is newer, or older and may not be upgraded.
             StoreError: it cannot be opened.
         """
-        if self.settings.calendars is not None:
-            from closingbell.triggers import load_overrides
-
-            load_overrides(self.settings.calendars)
         self.store.prepare(self.settings.auto_upgrade)
         for task in self.registry:
             self.adopt(task)
@@ -172,10 +168,10 @@ class Machinery:
             for settlement in settled:
                 for event in self._waiters.get(settlement.id, ()):
                     event.set()
-        if self._upstream and self._scheduler is not None:
-            # Which task succeeded is not in a settlement; the look itself is cheap.
-            if any(s.state == "success" for s in settled):
-                self._scheduler.wake()
+        # Which task succeeded is not in a settlement; the look itself is cheap.
+        scheduler = self._scheduler if self._upstream else None
+        if scheduler is not None and any(s.state == "success" for s in settled):
+            scheduler.wake()
 
     def _due(self, at: int) -> None:
         if self._scheduler is not None:
@@ -204,6 +200,8 @@ class Machinery:
 
     def adopt(self, task: TaskDefinition) -> None:
         """Store what a task declares: its schedule, event triggers and dependencies."""
+        for warning in getattr(task.trigger, "warnings", ()):
+            _log.warning("task %r: %s", task.name, warning)
         if task.trigger is not None:
             self.put_schedule(
                 Schedule(
@@ -276,7 +274,7 @@ class Machinery:
         return read_schedule(row) if row["task"] in self.registry else None
 
     def _scheduled_run(
-        self, schedule: Schedule, fire_at: datetime, due_at: datetime, gate: bool
+        self, schedule: Schedule, fire_at: datetime, due_at: datetime, until: datetime, gate: bool
     ) -> tuple[RunTemplate, RunItem]:
         task = self.registry.resolve(schedule.task)
         template = self.door.scheduled(
@@ -285,6 +283,7 @@ class Machinery:
             trigger=schedule.trigger,
             fire_at=fire_at,
             due_at=due_at,
+            until=until,
             priority=schedule.priority,
             tags=schedule.tags,
         )
@@ -312,6 +311,7 @@ class Machinery:
             trigger=None,
             fire_at=instant,
             due_at=now,
+            until=now,
             priority=None,
             tags=(),
             cause="after",
@@ -326,7 +326,9 @@ class Machinery:
         found: dict[str, Success | None] = {}
         for name in task.after:
             row = self.store.runs.last_ended(name, "success")
-            found[name] = row and Success(row["id"], from_micros(row["finished_at"]))
+            found[name] = (
+                None if row is None else Success(row["id"], from_micros(row["finished_at"]))
+            )
         return found
 
     # --- runs ------------------------------------------------------------------------------
@@ -364,12 +366,9 @@ class Machinery:
             self._due(template.due_at)
         return ids
 
-    def trigger_event(
-        self, event_type: str, data: dict[str, Any], connection: Any
-    ) -> list[str]:
+    def trigger_event(self, event_type: str, data: dict[str, Any], connection: Any) -> list[str]:
         """Store an event with the runs that it starts; see `App.trigger_event`."""
-        if not isinstance(event_type, str) or not 1 <= len(event_type) <= 200:
-            raise SubmitError("event type", event_type, "text of 1 to 200 characters")
+        check_text("event type", event_type, 200)
         try:
             text = error_json(data)
         except (TypeError, ValueError, RecursionError) as problem:
@@ -497,8 +496,7 @@ def declare_event_trigger(
         ConditionError: `where` cannot be read.
         SubmitError: the priority or the event type is impossible.
     """
-    if not isinstance(event_type, str) or not 1 <= len(event_type) <= 200:
-        raise SubmitError("event type", event_type, "text of 1 to 200 characters")
+    check_text("event type", event_type, 200)
     if where is not None:
         read_condition(where)
     check_priority(priority, 5)

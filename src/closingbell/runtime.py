@@ -77,7 +77,7 @@ class WorkerRuntime:
             runner=self._runner,
             error_json=error_json,
             take_logs=self._take_logs,
-            rng=Random(os.urandom(16)),
+            rng=Random(os.urandom(16)),  # noqa: S311  (jitter of retries)
             poison_after=settings.poison_after,
             long_execution_s=settings.long_execution_s,
         )
@@ -104,7 +104,9 @@ class WorkerRuntime:
         return {
             "async": AsyncExecutor(settings.async_slots, clock, capture),
             "thread": ThreadExecutor(settings.thread_slots, clock, capture),
-            "process": ProcessExecutor(settings.process_slots or os.cpu_count() or 1, clock, capture),
+            "process": ProcessExecutor(
+                settings.process_slots or os.cpu_count() or 1, clock, capture
+            ),
         }
 
     def _runner(self, task: TaskDefinition) -> Runner:
@@ -124,7 +126,13 @@ class WorkerRuntime:
         return invoke, encode
 
     def _take_logs(self, call: Call) -> tuple[tuple[str, str], ...]:
-        return tuple(self._capture.take(call))
+        merged: list[tuple[str, str]] = []
+        for stream, text in self._capture.take(call):
+            if merged and merged[-1][0] == stream:
+                merged[-1] = (stream, merged[-1][1] + text)
+            else:
+                merged.append((stream, text))
+        return tuple(merged)
 
     def _room(self, calls: Iterable[Call]) -> Room:
         if not any(task.cpu or task.memory for task in self._registry):
@@ -230,5 +238,5 @@ class WorkerRuntime:
         kept = now - round(settings.retention_s * 1_000_000)
         ticks = now - round(settings.firing_retention_s * 1_000_000)
         retention.prune_facts({"events": kept, "alerts": kept, "firings": ticks}, now)
-        retention_machine = self._store.queue.machine_micros() - round(7 * 86_400 * 1_000_000)
-        self._store.workers.forget(retention_machine)
+        week = 7 * 86_400 * 1_000_000
+        self._store.workers.forget(self._store.queue.machine_micros() - week)

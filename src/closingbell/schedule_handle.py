@@ -13,15 +13,12 @@ from closingbell.core.schedule import Schedule
 from closingbell.core.task import TaskDefinition
 from closingbell.core.trigger import Trigger
 from closingbell.definition import definition_id, read_schedule, write_definition
-from closingbell.task import read_policy, read_trigger
+from closingbell.task import ScheduleOptions, read_policy, read_trigger
 
 if TYPE_CHECKING:
     from closingbell.app import App
 
-_WORDS = frozenset(
-    ("interval", "time", "day", "cron", "session", "at", "timezone", "trigger", "catch_up",
-     "catch_up_window", "grace", "overlap", "jitter", "start", "end", "blackout")
-)  # fmt: skip
+_WORDS = frozenset(ScheduleOptions.__annotations__)
 
 
 class ScheduleHandle:
@@ -96,7 +93,11 @@ class ScheduleHandle:
         """Return stored ticks, newest first: `fire_at`, `outcome`, `reason`, `run_id`, `count`."""
         rows = self._app.store.schedules.firings(self.id, limit)
         return [
-            {**row, "fire_at": from_micros(row["fire_at"]), "noted_at": from_micros(row["noted_at"])}
+            {
+                **row,
+                "fire_at": from_micros(row["fire_at"]),
+                "noted_at": from_micros(row["noted_at"]),
+            }
             for row in rows
         ]
 

@@ -66,10 +66,8 @@ class Door:
         """
         now = self._clock.micros()
         due_at = self._due_at(options, now)
-        if options.key is not None and (
-            not isinstance(options.key, str) or not 1 <= len(options.key) <= 500
-        ):
-            raise SubmitError("key", options.key, "text of 1 to 500 characters")
+        if options.key is not None:
+            check_text("key", options.key, 500)
         return RunTemplate(
             task=task.name,
             executor=task.executor,
@@ -93,11 +91,12 @@ class Door:
         trigger: Trigger | None,
         fire_at: datetime,
         due_at: datetime,
+        until: datetime,
         priority: int | None,
         tags: Sequence[str],
         cause: str = "schedule",
     ) -> RunTemplate:
-        """Return the template of a firing's run."""
+        """Return the template of a firing's run; what is due by `until` is pending at once."""
         now, due = self._clock.micros(), to_micros(due_at)
         session_date = getattr(trigger, "session_date", None)
         date = session_date(fire_at) if session_date is not None else None
@@ -105,7 +104,7 @@ class Door:
             task=task.name,
             executor=task.executor,
             priority=check_priority(priority, task.priority),
-            state="pending" if due <= now else "scheduled",
+            state="pending" if due_at <= until else "scheduled",
             due_at=due,
             max_attempts=task.max_attempts,
             timeout_s=task.timeout.total_seconds(),
@@ -182,7 +181,7 @@ class Door:
             raise SubmitError("at", str(at), "an instant between 1970 and 2200")
         return to_micros(instant)
 
-    def _instant(self, at: Any) -> datetime:
+    def _instant(self, at: object) -> datetime:
         expected = "a datetime, or ISO text such as '2027-03-01T09:30'"
         if isinstance(at, str):
             try:
@@ -199,7 +198,17 @@ class Door:
             raise SubmitError("at", str(at), expected) from problem
 
 
-def check_priority(given: int | None, default: int) -> int:
+def check_text(option: str, given: object, most: int) -> None:
+    """Refuse what is not text of 1 to `most` characters.
+
+    Raises:
+        SubmitError: it is not.
+    """
+    if not isinstance(given, str) or not 1 <= len(given) <= most:
+        raise SubmitError(option, given, f"text of 1 to {most} characters")
+
+
+def check_priority(given: object, default: int) -> int:
     """Return the priority of a run.
 
     Raises:
@@ -217,6 +226,6 @@ def encode_tags(own: Sequence[str], given: Sequence[str]) -> str:
     if not own and not given:
         return "[]"
     tags = [given] if isinstance(given, str) else list(given)
-    if not all(isinstance(tag, str) and 0 < len(tag) <= 200 for tag in tags):
-        raise SubmitError("tags", given, "words of 1 to 200 characters")
+    for tag in tags:
+        check_text("tag", tag, 200)
     return _encode(list(dict.fromkeys((*own, *tags)))).decode()

@@ -11,7 +11,7 @@ from closingbell.core.duration import parse_duration
 from closingbell.core.error import TaskDefinitionError
 from closingbell.core.limit import Rate
 from closingbell.core.retry import RetryPolicy
-from closingbell.core.schedule import Blackout, CatchUp, Overlap, SchedulePolicy
+from closingbell.core.schedule import Blackout, SchedulePolicy
 from closingbell.core.task import EXECUTORS, TaskDefinition
 from closingbell.core.trigger import Trigger
 
@@ -21,19 +21,49 @@ if TYPE_CHECKING:
 Duration = str | float | timedelta
 
 
-class TaskOptions(TypedDict, total=False):
-    """Every option of a task; all may be left out.
+class ScheduleOptions(TypedDict, total=False):
+    """When something runs by itself, and how its firings become runs.
 
-    When it runs by itself (at most one of the first group):
+    At most one of these says when:
         interval: "5m", "1h30m", "daily", "weekly", "monthly", or a timedelta.
         time: the time of day for "daily", "weekly" and "monthly"; alone it means daily.
         day: the day for "weekly" ("MON") or "monthly" (1 to 31, or "last").
         cron: five fields, such as "0 9 * * MON".
         session: a rule of a venue's trading session, such as "XNYS close-15m".
         at: once, at an instant.
-        trigger: any trigger of `closingbell.triggers`.
+    And beside it:
         timezone: the zone of time, cron and at; default the app's.
-    What else starts it:
+        catch_up: "latest", "all" or "skip" firings that were missed.
+        catch_up_window: missed firings older than this are skipped.
+        grace: a firing noticed within this time is not missed.
+        overlap: "skip", "buffer_one", "buffer_all", "cancel_other" or "allow".
+        jitter: delay each firing by up to this much.
+        start: no firing before it; end: no firing after it.
+        blackout: windows without firings, such as "22:00-23:00".
+    """
+
+    interval: str | timedelta
+    time: str
+    day: str | int
+    cron: str
+    session: str
+    at: str | datetime
+    timezone: str
+    catch_up: str
+    catch_up_window: Duration
+    grace: Duration
+    overlap: str
+    jitter: Duration
+    start: str | datetime
+    end: str | datetime
+    blackout: Any
+
+
+class TaskOptions(ScheduleOptions, total=False):
+    """Every option of a task, beside those of its schedule; all may be left out.
+
+    What starts it:
+        trigger: any trigger of `closingbell.triggers`, instead of interval, cron, ...
         on_event: event types.
         where: a condition on the event's data, such as "change < -0.05".
         after: tasks whose success starts it, once all have succeeded anew.
@@ -51,24 +81,9 @@ class TaskOptions(TypedDict, total=False):
         payload: what scheduled runs are given.
         retention: finished runs older than this are pruned.
         description: one line for people.
-    How its schedule behaves:
-        catch_up: "latest", "all" or "skip" firings that were missed.
-        catch_up_window: missed firings older than this are skipped.
-        grace: a firing noticed within this time is not missed.
-        overlap: "skip", "buffer_one", "buffer_all", "cancel_other" or "allow".
-        jitter: delay each firing by up to this much.
-        start: no firing before it; end: no firing after it.
-        blackout: windows without firings, such as "22:00-23:00".
     """
 
-    interval: str | timedelta
-    time: str
-    day: str | int
-    cron: str
-    session: str
-    at: str | datetime
     trigger: Trigger
-    timezone: str
     on_event: str | Sequence[str]
     where: str
     after: Any
@@ -86,14 +101,10 @@ class TaskOptions(TypedDict, total=False):
     payload: Mapping[str, Any]
     retention: Duration
     description: str
-    catch_up: str
-    catch_up_window: Duration
-    grace: Duration
-    overlap: str
-    jitter: Duration
-    start: str | datetime
-    end: str | datetime
-    blackout: Any
+
+
+#: All options, those of the schedule first.
+OPTION_NAMES = (*ScheduleOptions.__annotations__, *TaskOptions.__annotations__)
 
 
 _TRIGGER_WORDS = ("interval", "time", "day", "cron", "session", "at")
@@ -171,14 +182,14 @@ def define(
     Raises:
         DefinitionError: an option cannot be read, or two contradict each other.
     """
-    if not isinstance(name, str) or not name.strip() or len(name) > 200:
+    if not 1 <= len(_text(name).strip()) <= 200:
         raise TaskDefinitionError(str(name)[:50], "expected a name of 1 to 200 characters")
-    unknown = set(options) - set(TaskOptions.__annotations__)
+    unknown = set(options) - set(OPTION_NAMES)
     if unknown:
         from closingbell.core.error import near_name
 
         word = sorted(unknown)[0]
-        near = near_name(word, TaskOptions.__annotations__)
+        near = near_name(word, OPTION_NAMES)
         hint = f"did you mean {near!r}?" if near else "see closingbell.TaskOptions"
         raise TaskDefinitionError(name, f"unknown option {word!r}: {hint}")
     if not callable(handler):
@@ -200,6 +211,7 @@ def define(
         priority=_whole(name, "priority", options.get("priority", 5), 1, 9),
         tags=_words(name, "tags", options.get("tags", ())),
         executor=executor,
+        import_path=_import_path(name, handler) if executor == "process" else None,
         trigger=read_trigger(options, timezone),
         policy=read_policy(options, timezone),
         on_event=_words(name, "on_event", options.get("on_event", ())),
@@ -274,12 +286,7 @@ def read_policy(options: Mapping[str, Any], timezone: str) -> SchedulePolicy:
 def _instant(given: Any, timezone: str) -> datetime:
     from closingbell.triggers import At
 
-    first = At(given, timezone=timezone).next_after(_LONG_AGO)
-    assert first is not None
-    return first
-
-
-_LONG_AGO = datetime.fromisoformat("0002-01-01T00:00:00+00:00")
+    return At(given, timezone=timezone).at
 
 
 def _blackouts(given: Any, timezone: str) -> tuple[Blackout, ...]:
@@ -287,6 +294,23 @@ def _blackouts(given: Any, timezone: str) -> tuple[Blackout, ...]:
 
     windows = given if isinstance(given, (list, tuple)) else [given]
     return tuple(Window(w, timezone=timezone) if isinstance(w, str) else w for w in windows)
+
+
+def _import_path(name: str, handler: Callable[..., Any]) -> str | None:
+    from closingbell.executor.child import IN_CHILD
+    from closingbell.executor.import_path import import_path_of
+
+    if IN_CHILD:
+        # The parent has checked it; here the script is a module of another name.
+        return None
+    path = import_path_of(handler)
+    if "algorithm" in inspect.signature(handler).parameters:
+        raise TaskDefinitionError(
+            name,
+            "the algorithm holds this process's live objects and cannot go to another one: "
+            "use executor='thread', or pass what the task needs in its payload",
+        )
+    return path
 
 
 def _condition(name: str, options: TaskOptions) -> Condition | None:
@@ -330,7 +354,8 @@ def _key(name: str, template: str | None) -> str | None:
         raise TaskDefinitionError(name, f"key={template!r} is no template: {problem}") from problem
     if not fields or any("." in field or "__" in field for field in fields):
         raise TaskDefinitionError(
-            name, f"key={template!r}: expected fields of the payload in braces, such as '{{account}}'"
+            name,
+            f"key={template!r}: expected fields of the payload in braces, such as '{{account}}'",
         )
     return template
 
@@ -342,7 +367,9 @@ def _words(name: str, option: str, given: Any) -> tuple[str, ...]:
     except TypeError:
         result = (None,)
     if not all(isinstance(word, str) and word and len(word) <= 200 for word in result):
-        raise TaskDefinitionError(name, f"{option}={given!r}: expected words of 1 to 200 characters")
+        raise TaskDefinitionError(
+            name, f"{option}={given!r}: expected words of 1 to 200 characters"
+        )
     return result
 
 
@@ -388,8 +415,9 @@ def _mapping(name: str, given: Any) -> dict[str, Any]:
     return dict(given)
 
 
+def _text(given: object) -> str:
+    return given if isinstance(given, str) else ""
+
+
 def _first_line(text: str | None) -> str:
     return (inspect.cleandoc(text).splitlines() or [""])[0] if text else ""
-
-
-__all__ = ["CatchUp", "Overlap", "Task", "TaskOptions", "define", "define_task", "task_name"]

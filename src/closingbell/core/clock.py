@@ -33,7 +33,7 @@ class Clock(Protocol):
 
     @property
     def speed(self) -> float:
-        """How many desk seconds pass in one machine second."""
+        """How many desk seconds pass by themselves in one machine second; 0 = none do."""
         ...
 
     def micros(self) -> int:
@@ -160,7 +160,7 @@ class SimulatedClock:
     The machine's time moves with the desk's.
     """
 
-    speed = 1.0
+    speed = 0.0
 
     def __init__(self, start: datetime) -> None:
         if start.tzinfo is None:

@@ -1,5 +1,7 @@
 """Every error of closingbell, in one tree.
 
+Longer than 400 lines because the whole tree is read, and kept true, in one place.
+
 Each class has a stable `code` (used by the API, the command line and stored
 runs), keeps what it knows in attributes, says in its message what was
 expected, what was found and what to do next, and survives pickling, so that
@@ -9,7 +11,7 @@ it can cross a process boundary unchanged.
     ├── DefinitionError            what the user declared cannot work
     │   ├── DuplicateTask · TaskDefinitionError · CyclicDependency
     │   ├── TriggerError · CalendarError · TimezoneError
-    │   ├── PolicyError · SettingError · ConditionError
+    │   ├── PolicyError · SettingError · ConditionError · TargetError
     ├── LookupFailed               a name or id that is not there
     │   ├── UnknownTask · UnknownRun · UnknownSchedule
     ├── PayloadError               what was submitted does not fit
@@ -182,6 +184,17 @@ class ConditionError(DefinitionError):
     def __init__(self, given: str, problem: str) -> None:
         super().__init__(f"invalid condition {given!r}: {problem}")
         self.given = given
+        self.problem = problem
+
+
+class TargetError(DefinitionError):
+    """The `module:app` that a command was given does not lead to an app."""
+
+    code = "invalid_target"
+
+    def __init__(self, target: str, problem: str) -> None:
+        super().__init__(f"target {target!r}: {problem}")
+        self.target = target
         self.problem = problem
 
 

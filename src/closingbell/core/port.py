@@ -135,7 +135,9 @@ class Queue(Protocol):
         A settlement is written only where the run is still running under the same fence;
         others are reported as stale and change nothing. Claims are the free places' worth
         of pending runs in the order priority, due_at, id; each claim raises the run's fence
-        by one. Limits hold exactly across all workers.
+        by one. Limits hold exactly across all workers. A run may be promoted, and claimed, a
+        little before it is due: the worker then holds it back, and its `started_at` is the
+        later of now and `due_at`.
 
         Returns:
             Whether anything was settled or claimed.
@@ -189,7 +191,7 @@ class Firing(NamedTuple):
         fire_at: the instant that the trigger named.
         outcome: "ran" or "skipped".
         reason: why it was skipped.
-        count: how many consecutive ticks this fact stands for (a long outage is one fact).
+        instants: how many consecutive ticks this fact stands for (a long outage is one fact).
         until: the last of them.
         template: what to run, for "ran".
         item: what to run, for "ran".
@@ -199,43 +201,53 @@ class Firing(NamedTuple):
     fire_at: int
     outcome: str
     reason: str | None = None
-    count: int = 1
+    instants: int = 1
     until: int | None = None
     template: RunTemplate | None = None
     item: RunItem | None = None
     cancel_other: bool = False
 
 
+class Move(NamedTuple):
+    """The due firings of one schedule.
+
+    Attributes:
+        schedule_id: which schedule.
+        version: the version that was planned from; another one refuses the move.
+        ticks: what to store.
+        next_fire_at: the instant after them, or None.
+    """
+
+    schedule_id: str
+    version: int
+    ticks: Sequence[Firing]
+    next_fire_at: int | None
+
+
 class Schedules(Protocol):
     """Stored schedules and their firings, as the scheduler's loop needs them."""
 
-    def due(self, now: int, limit: int = 1_000) -> list[dict[str, Any]]:
-        """Return unpaused schedules whose `next_fire_at` has come, oldest first."""
+    def due(self, now: int, horizon: int, limit: int = 500) -> list[dict[str, Any]]:
+        """Return schedules, unpaused at `now`, that fire by `horizon`, oldest first."""
         ...
 
     def next_due(self, now: int) -> int | None:
         """Return when the next schedule may fire, or a pause ends; None for never."""
         ...
 
-    def active_runs(self, schedule_id: str) -> Sequence[tuple[str, str]]:
-        """Return (run id, state) of the schedule's runs that have not ended, oldest first."""
+    def active_runs(self, schedule_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+        """Return, by schedule, (run id, state) of the runs that have not ended, oldest first."""
         ...
 
-    def fire(
-        self,
-        schedule_id: str,
-        expected_version: int,
-        ticks: Sequence[Firing],
-        next_fire_at: int | None,
-        now: int,
-    ) -> list[str] | None:
-        """Store firings with their runs and move `next_fire_at`, in one transaction.
+    def fire_all(self, moves: Sequence[Move], now: int) -> dict[str, list[str]]:
+        """Store firings with their runs and move schedules on, in one transaction.
 
-        A firing that is already stored is left as it is and makes no run.
+        A schedule that is gone, or was changed, paused or fired meanwhile, is left alone:
+        another scheduler was first. A firing that is already stored is left as it is and
+        makes no run.
 
         Returns:
-            The ids of the runs that were made, or None when the schedule is gone or was
-            changed, paused or fired meanwhile: another scheduler was first.
+            For each schedule that moved, the ids of the runs that were made.
         """
         ...
 

@@ -20,7 +20,7 @@ class TaskRegistry:
 
         Args:
             define: turns a handler and its options into a definition.
-            added: called with each new definition, before it is visible.
+            added: called with each new definition; when it raises, the task is not registered.
         """
         self._define = define
         self._added = added
@@ -77,8 +77,12 @@ class TaskRegistry:
         if task.name in self._tasks:
             raise DuplicateTask(task.name)
         self._refuse_cycle(task)
-        self._added(task)
         self._tasks[task.name] = task
+        try:
+            self._added(task)
+        except BaseException:
+            del self._tasks[task.name]
+            raise
 
     def get_task(self, task_name: str) -> TaskDefinition | None:
         """Return a definition, or None when the name is not registered."""

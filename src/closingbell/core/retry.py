@@ -31,8 +31,9 @@ class RetryPolicy:
     give_up_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
-            raise PolicyError("retries", self.retries, "a whole number, 0 or more")
+        retries: object = self.retries
+        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+            raise PolicyError("retries", retries, "a whole number, 0 or more")
         if not self.backoff_factor >= 1.0:
             raise PolicyError("backoff_factor", self.backoff_factor, "a number, 1 or more")
         if self.initial_delay < timedelta():

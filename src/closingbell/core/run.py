@@ -1,8 +1,8 @@
 """Run and Attempt: one intended execution, and its tries.
 
-    scheduled -> pending -> running -> success | failed | cancelled | skipped
-        ^                      |
-        +---- retry, snooze ---+      (and back to pending when a worker gives it back)
+scheduled -> pending -> running -> success | failed | cancelled | skipped
+    ^                      |
+    +---- retry, snooze ---+      (and back to pending when a worker gives it back)
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ class RunState(StrEnum):
         return self in FINAL_STATES
 
 
-FINAL_STATES = frozenset(
-    {RunState.SUCCESS, RunState.FAILED, RunState.CANCELLED, RunState.SKIPPED}
-)
+FINAL_STATES = frozenset({RunState.SUCCESS, RunState.FAILED, RunState.CANCELLED, RunState.SKIPPED})
 ACTIVE_STATES = frozenset({RunState.SCHEDULED, RunState.PENDING, RunState.RUNNING})
 
 #: From each state, the states that a run may go to next.

@@ -17,13 +17,16 @@ from closingbell.core.call import Call
 from closingbell.core.clock import Clock
 from closingbell.core.error import StoreError
 from closingbell.core.limit import Room
-from closingbell.core.outcome import GivenBack, Outcome
+from closingbell.core.outcome import Cancelled, GivenBack, Outcome
 from closingbell.core.port import Executor, Queue, Want
 from closingbell.core.run import Claim, Settlement
 from closingbell.engine.attempt import Attempts
+from closingbell.engine.punctual import PunctualStart
 
 _log = logging.getLogger("closingbell.worker")
 
+#: With no hint at all, look for runs this often, in seconds.
+_LOOK_S = 0.25
 #: Waits between tries while the store does not answer, in seconds.
 _BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
@@ -76,7 +79,9 @@ class Worker:
         self._claiming = False
         self._stopping = False
         self._thread: threading.Thread | None = None
+        self._next_look = 0.0
         self._idle = threading.Condition()
+        self._punctual = PunctualStart(clock, self._begin)
         #: Settlements that the store refused because the lease was lost.
         self.stale_count = 0
         #: The last failure of the store, while it lasts.
@@ -97,9 +102,11 @@ class Worker:
     def stop(self, grace_s: float) -> None:
         """Stop claiming, let runs finish within `grace_s`, give the rest back."""
         self._claiming = False
+        waiting = self._punctual.take_back()
         for executor in self._executors.values():
-            for call in executor.drain():
-                self.done(call, GivenBack("the worker stopped before it started"))
+            waiting += executor.drain()
+        for call in waiting:
+            self.done(call, GivenBack("the worker stopped before it started"))
         deadline = self._clock.monotonic() + grace_s
         with self._idle:
             while self._inside and (left := deadline - self._clock.monotonic()) > 0:
@@ -164,7 +171,9 @@ class Worker:
             if call is not None and call.claim.fence == settlement.fence:
                 del inside[settlement.id]
                 taken[call.claim.executor] -= 1
-        batches: dict[str, list[Call]] = {}
+        starting: list[Call] = []
+        early: list[Call] = []
+        now = self._clock.micros() if claims else 0
         for claim in claims:
             call = self._attempts.call(claim, self.done)
             taken[claim.executor] = taken.get(claim.executor, 0) + 1
@@ -172,9 +181,11 @@ class Worker:
                 self._give_back_unknown(claim)
                 continue
             inside[claim.id] = call
-            batches.setdefault(claim.executor, []).append(call)
-        for kind, calls in batches.items():
-            self._executors[kind].submit(calls)
+            (starting if claim.due_at <= now else early).append(call)
+        if starting:
+            self._begin(starting)
+        if early:
+            self._punctual.hold(early)
         if stale:
             self.stale_count += len(stale)
             _log.warning("%d results came too late and were dropped: %s", len(stale), sorted(stale))
@@ -186,6 +197,13 @@ class Worker:
             if not inside:
                 with self._idle:
                     self._idle.notify_all()
+
+    def _begin(self, calls: Sequence[Call]) -> None:
+        batches: dict[str, list[Call]] = {}
+        for call in calls:
+            batches.setdefault(call.claim.executor, []).append(call)
+        for kind, batch in batches.items():
+            self._executors[kind].submit(batch)
 
     def _give_back_unknown(self, claim: Claim) -> None:
         # Not a failure: another worker on this store may know the task.
@@ -228,6 +246,9 @@ class Worker:
             return False
         if run_id not in self._cancels:
             self._cancels[run_id] = reason
+            if self._punctual.drop(call):
+                self.done(call, Cancelled(reason))
+                return True
             self._executors[call.claim.executor].stop_call(call, reason)
         return True
 
@@ -246,8 +267,8 @@ class Worker:
             wake.clear()
             self._signalled = False
             try:
-                if not woken and queue.changed():
-                    self._on_hint()
+                if not woken and not self._something_new():
+                    continue
                 while queue.exchange():
                     failures = 0
                 failures = self._store_answers()
@@ -260,6 +281,17 @@ class Worker:
             except Exception:
                 _log.exception("the exchange failed; it will be tried again")
                 wake.wait(_BACKOFF_S[-1])
+
+    def _something_new(self) -> bool:
+        """Whether the poll found a reason to look for runs."""
+        now = self._clock.monotonic()
+        if self._queue.changed():
+            self._on_hint()
+        elif now < self._next_look and not (self._ended or self._stopping):
+            blocked_until = self._queue.blocked_until
+            return blocked_until is not None and blocked_until <= self._clock.micros()
+        self._next_look = now + _LOOK_S
+        return True
 
     def _patience(self) -> float:
         patience = self._queue.poll_s
@@ -286,5 +318,3 @@ class Worker:
     def _clock_wait(self, seconds: float) -> None:
         self._wake.clear()
         self._wake.wait(seconds)
-
-

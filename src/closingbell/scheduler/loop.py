@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from closingbell.core.clock import Clock, to_micros
+from closingbell.core.clock import Clock, from_micros, to_micros
 from closingbell.core.error import ClosingbellError, StoreError
-from closingbell.core.port import Firing, Queue, Schedules
+from closingbell.core.port import Firing, Move, Queue, Schedules
 from closingbell.core.run import RunItem, RunTemplate
 from closingbell.core.schedule import Schedule
 from closingbell.scheduler.planner import Tick, jitter_of, plan
@@ -28,9 +28,9 @@ class Submission(Protocol):
     """Makes the run of a firing; supplied by the app, which knows tasks and payloads."""
 
     def __call__(
-        self, schedule: Schedule, fire_at: datetime, due_at: datetime, gate: bool
+        self, schedule: Schedule, fire_at: datetime, due_at: datetime, until: datetime, gate: bool
     ) -> tuple[RunTemplate, RunItem]:
-        """Return what to store for one firing."""
+        """Return what to store for one firing; what is due by `until` is pending at once."""
         ...
 
 
@@ -46,6 +46,7 @@ class SchedulerLoop:
         read: Callable[[Mapping[str, Any]], Schedule | None],
         submission: Submission,
         on_idle_s: float = 5.0,
+        lead_s: float = 0.01,
         every_idle: Callable[[], None] | None = None,
     ) -> None:
         """Make the loop; `start` runs it.
@@ -57,6 +58,8 @@ class SchedulerLoop:
             read: turns a stored row into a schedule; None for a task that is unknown here.
             submission: makes the run of a firing.
             on_idle_s: look at the store at least this often, in machine seconds.
+            lead_s: work ahead by this much, in machine seconds, so that a run starts on
+                its instant and not a commit later.
             every_idle: called at each look, for dependencies that no instant announces.
         """
         self._clock = clock
@@ -65,6 +68,7 @@ class SchedulerLoop:
         self._read = read
         self._submission = submission
         self._idle_us = round(on_idle_s * clock.speed * 1_000_000)
+        self._lead_us = round(lead_s * clock.speed * 1_000_000)
         self._every_idle = every_idle
         self._changed = threading.Condition()
         self._until: int | None = 0
@@ -74,9 +78,7 @@ class SchedulerLoop:
 
     def start(self) -> None:
         """Begin."""
-        self._thread = threading.Thread(
-            target=self._run, name="closingbell-scheduler", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="closingbell-scheduler", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -117,58 +119,66 @@ class SchedulerLoop:
                     self._clock.wait(self._changed, self._until)
                 self._look = False
 
-    def step(self) -> int:
-        """Do all that is due now; return when to look again, in desk microseconds."""
+    def step(self) -> int | None:
+        """Do all that is due, and what will be in a moment.
+
+        Returns:
+            When to look again, in desk microseconds; None = when woken.
+        """
         now = self._clock.micros()
+        horizon = now + self._lead_us
         due = self._queue.next_due()
-        if due is not None and due <= now:
-            while self._queue.promote(now) and not self._stopped:
+        if due is not None and due <= horizon:
+            while self._queue.promote(horizon) and not self._stopped:
                 pass
-        while rows := self._schedules.due(now):
-            if not any([self.fire(row) for row in rows]) or self._stopped:
+        while rows := self._schedules.due(now, horizon):
+            if not self.fire(rows, from_micros(horizon)) or self._stopped:
                 break
         if self._every_idle is not None:
             self._every_idle()
         instants = (self._queue.next_due(), self._schedules.next_due(now))
-        ahead = [at for at in instants if at is not None and at > now]
-        return min([now + self._idle_us, *ahead])
+        ahead = [max(at - self._lead_us, now + 1) for at in instants if at is not None]
+        if self._idle_us:
+            ahead.append(now + self._idle_us)
+        return min(ahead, default=None)
 
-    def fire(self, row: Mapping[str, Any]) -> bool:
-        """Plan and store the due firings of one schedule; return whether it moved."""
+    def fire(self, rows: Sequence[Mapping[str, Any]], until: datetime) -> bool:
+        """Plan and store the firings of schedules up to `until`; return whether any moved."""
+        schedules = [(schedule, row) for row in rows if (schedule := self._known(row)) is not None]
+        active = self._schedules.active_runs([schedule.id for schedule, _ in schedules])
+        moves: list[Move] = []
+        for schedule, row in schedules:
+            if schedule.next_fire_at is None:
+                continue
+            planned = plan(
+                schedule.trigger,
+                schedule.policy,
+                schedule.next_fire_at,
+                until,
+                active.get(schedule.id, ()),
+            )
+            following = None if planned.next_fire_at is None else to_micros(planned.next_fire_at)
+            ticks = [self._firing(schedule, tick, until) for tick in planned.ticks]
+            moves.append(Move(schedule.id, row["version"], ticks, following))
+        if not moves:
+            return False
+        made = self._schedules.fire_all(moves, self._clock.micros())
+        if any(made.values()):
+            self._queue.exchange()
+        return bool(made)
+
+    def _known(self, row: Mapping[str, Any]) -> Schedule | None:
         try:
-            schedule = self._read(row)
+            return self._read(row)
         except ClosingbellError as problem:
             _log.error("schedule %r cannot be read: %s", row["id"], problem)
-            return False
-        if schedule is None or schedule.next_fire_at is None:
-            return False
-        now = self._clock.now()
-        active = self._schedules.active_runs(schedule.id)
-        planned = plan(schedule.trigger, schedule.policy, schedule.next_fire_at, now, active)
-        ticks = [self._firing(schedule, tick) for tick in planned.ticks]
-        following = None if planned.next_fire_at is None else to_micros(planned.next_fire_at)
-        made = self._schedules.fire(
-            schedule.id, row["version"], ticks, following, to_micros(now)
-        )
-        if made is None:
-            return False
-        if made:
-            self._promote_made(ticks)
-        return True
+            return None
 
-    def _promote_made(self, ticks: Sequence[Firing]) -> None:
-        now = self._clock.micros()
-        if any(t.template is not None and t.template.due_at <= now for t in ticks):
-            self._queue.exchange()
-
-    def _firing(self, schedule: Schedule, tick: Tick) -> Firing:
+    def _firing(self, schedule: Schedule, tick: Tick, until: datetime) -> Firing:
         fire_at = to_micros(tick.fire_at)
         if not tick.runs:
-            until = None if tick.until is None else to_micros(tick.until)
-            return Firing(fire_at, "skipped", tick.reason, tick.count, until)
+            last = None if tick.until is None else to_micros(tick.until)
+            return Firing(fire_at, "skipped", tick.reason, tick.instants, last)
         due_at = tick.fire_at + jitter_of(schedule.id, tick.fire_at, schedule.policy.jitter)
-        template, item = self._submission(schedule, tick.fire_at, due_at, tick.gate)
-        return Firing(
-            fire_at, "ran", template=template, item=item, cancel_other=tick.cancel_other
-        )
-
+        template, item = self._submission(schedule, tick.fire_at, due_at, until, tick.gate)
+        return Firing(fire_at, "ran", template=template, item=item, cancel_other=tick.cancel_other)

@@ -23,7 +23,7 @@ class Tick(NamedTuple):
         fire_at: the instant that the trigger named; the first, if `count` > 1.
         runs: whether it makes a run.
         reason: why it does not.
-        count: how many instants this tick stands for.
+        instants: how many instants this tick stands for.
         until: the last of them.
         gate: whether the run must wait for earlier ones of its schedule.
         cancel_other: whether earlier ones are cancelled.
@@ -32,7 +32,7 @@ class Tick(NamedTuple):
     fire_at: datetime
     runs: bool
     reason: str | None = None
-    count: int = 1
+    instants: int = 1
     until: datetime | None = None
     gate: bool = False
     cancel_other: bool = False

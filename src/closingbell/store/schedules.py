@@ -42,11 +42,14 @@ class StoredSchedules:
         """
         with self._database.writing() as connection:
             row = connection.execute(
-                select(schedules.c.definition, schedules.c.task).where(
-                    schedules.c.id == schedule_id
-                )
+                select(schedules).where(schedules.c.id == schedule_id)
             ).one_or_none()
             if row is not None and row.definition == definition and row.task == task:
+                # A calendar that ended has a next instant once a newer one is installed.
+                extended = row.next_fire_at is None and next_fire_at is not None
+            else:
+                extended = True
+            if not extended:
                 return False
             values = {
                 "task": task,
