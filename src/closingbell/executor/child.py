@@ -9,7 +9,6 @@ whole process group at once, even when this process hangs in C.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import inspect
 import os
 import signal
@@ -123,7 +122,6 @@ class Child:
                 report = self._run_frame(frame)
                 self._publish(report, wake=frame.serial == last)
             self._board.rest()
-            self._measure_memory()
 
     # --- one call ----------------------------------------------------------------------
 
@@ -231,6 +229,8 @@ class Child:
     # --- to the parent -----------------------------------------------------------------
 
     def _publish(self, report: Report, wake: bool) -> None:
+        if wake:
+            self._measure_memory()
         data = encode_frame(report)
         with self._lock:
             fits = self._board.report(data)
@@ -328,6 +328,8 @@ def resident_memory() -> int:
 
 def _die_with_parent(life: int) -> None:
     """Have the kernel kill this process group when the parent's end of a pipe closes."""
+    import fcntl
+
     set_signal = getattr(fcntl, "F_SETSIG", None)
     if set_signal is None:
         return

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 from closingbell.core.call import Call, describe_error
 from closingbell.core.error import AttemptTimeout, WorkerLost
 from closingbell.core.outcome import Lost, Outcome, Raised, TimedOut
 
+_log = logging.getLogger("closingbell")
+
 
 def end(call: Call, outcome: Outcome) -> None:
     """Give a call its answer; whoever does so has made sure that nobody else does."""
     call.outcome = outcome
-    call.done(call, outcome)
+    try:
+        call.done(call, outcome)
+    except Exception:
+        # A fault in taking one answer must not end the thread that gives all the others.
+        _log.exception("the outcome of run %s was not taken", call.claim.id)
 
 
 def raised(error: BaseException) -> Raised:

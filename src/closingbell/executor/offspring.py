@@ -46,6 +46,8 @@ class Offspring:
 
     Attributes:
         calls: what was handed out and has not been answered, by serial, in order.
+        unreported: numbers that were handed out and not reported on, those of calls that were
+            taken back included: while there are any, the child is not done with its chunk.
         chunk_at: machine seconds at which the latest chunk was handed out.
         taken_at: machine seconds at which calls were taken back from the chunk, 0 = none were.
         answered: how many calls it has answered.
@@ -63,6 +65,7 @@ class Offspring:
                 offers no descriptor to wait on (`exit_descriptor` is then None).
         """
         self.calls: dict[int, Entry] = {}
+        self.unreported: set[int] = set()
         self.chunk_at = 0.0
         self.taken_at = 0.0
         self.answered = 0
@@ -99,6 +102,9 @@ class Offspring:
                 pass_fds=theirs,
                 start_new_session=True,
             )
+        except OSError:
+            self._let_go()
+            raise
         finally:
             work.close()
             for descriptor in (control, life, board_file):
@@ -188,10 +194,7 @@ class Offspring:
             self.kill(self.killed)
             self.has_ended = True
         code = self._process.wait()
-        self.socket.close()
-        self.board.close()
-        os.close(self._control)
-        os.close(self._life)
+        self._let_go()
         if self.exit_descriptor is not None:
             os.close(self.exit_descriptor)
         if code >= 0:
@@ -200,6 +203,12 @@ class Offspring:
             return f"it was ended by signal {signal.Signals(-code).name}"
         except ValueError:
             return f"it was ended by signal {-code}"
+
+    def _let_go(self) -> None:
+        self.socket.close()
+        self.board.close()
+        os.close(self._control)
+        os.close(self._life)
 
     def _await_exit(self, exited: Callable[[], None]) -> None:
         self._process.wait()

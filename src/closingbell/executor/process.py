@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
+import logging
 import selectors
 import socket
 import threading
@@ -27,26 +27,23 @@ from closingbell.core.call import Call
 from closingbell.core.clock import Clock, SystemClock
 from closingbell.core.error import HandlerNotFound
 from closingbell.core.outcome import Cancelled, GivenBack, Outcome
-from closingbell.executor.board import IMPORTING
 from closingbell.executor.capture import Capture
 from closingbell.executor.chunk import Durations, chunk_size
+from closingbell.executor.cpu import available_cpus
 from closingbell.executor.ending import end, lost, raised, timed_out
 from closingbell.executor.frame import NOT_BEGUN, Report
 from closingbell.executor.import_path import import_path_of
+from closingbell.executor.lookout import NEVER, SETTLE_S, TAKE_BACK_S, Lookout
 from closingbell.executor.offspring import Entry, Offspring
+from closingbell.executor.staff import FAILED_STARTS, Staff
 
-#: A call that executes for so long keeps no others waiting behind it.
-TAKE_BACK_S = 0.025
-#: Between the mark that takes calls back and the belief that the child has seen it.
-SETTLE_S = 0.002
-#: Importing a handler's module for the first time may take so long, whatever the timeout.
-IMPORT_S = 60.0
-#: So many children in a row that end before they do anything mean that none will.
-FAILED_STARTS = 3
+#: When the system starts no process, it is asked again after so long.
+RESTART_S = 0.1
 #: How long children may take to end by themselves when the executor stops.
 FAREWELL_S = 1.0
 
-_NEVER = float("inf")
+_log = logging.getLogger("closingbell")
+
 _STOPS = "the worker stops"
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -81,23 +78,20 @@ class ProcessExecutor:
             recycle_above_bytes: a child whose resident memory is larger after a chunk is
                 replaced; None = never.
         """
-        self._size = children or available_cpus()
         self._clock: Clock = clock or SystemClock()
         self._capture = capture or Capture(0)
+        # Below this a child might begin its next call just before it is killed.
         self._cancel_grace_s = max(cancel_grace_s, SETTLE_S)
         self._timeout_grace_s = max(timeout_grace_s, SETTLE_S)
-        self._recycle_after_calls = recycle_after_calls
-        self._recycle_above_bytes = recycle_above_bytes
         self._lock = threading.Lock()
         self._all_answered = threading.Condition(self._lock)
         self._queue: deque[Entry] = deque()
         self._entries: dict[Call, Entry] = {}
-        self._children: list[Offspring] = []
-        self._staff = 0
-        self._failed_starts = 0
+        self._staff = Staff(children or available_cpus(), recycle_after_calls, recycle_above_bytes)
+        self._children = self._staff.children
         self._durations = Durations()
         self._serials = itertools.count(1)
-        self._look_at = _NEVER
+        self._lookout = Lookout(self._timeout_grace_s)
         self._stopping = False
         self._selector = selectors.DefaultSelector()
         self._bell, self._ear = socket.socketpair()
@@ -111,8 +105,8 @@ class ProcessExecutor:
         with self._lock:
             for entry in itertools.islice(self._queue, 64):
                 if not self._durations.is_short(entry.call.claim.task):
-                    return self._size
-            return self._size * self._durations.places()
+                    return self._staff.size
+            return self._staff.size * self._durations.places()
 
     @property
     def pids(self) -> list[int]:
@@ -141,9 +135,9 @@ class ProcessExecutor:
             for entry in entries:
                 self._entries[entry.call] = entry
             self._queue.extend(entries)
-            planned = self._look_at
+            planned = self._lookout.at
             self._hand_out(self._clock.monotonic())
-            if self._look_at < planned or self._missing_children():
+            if self._lookout.at < planned or self._staff.missing(len(self._queue)):
                 self._ring()
         _answer(refused)
 
@@ -199,7 +193,11 @@ class ProcessExecutor:
             for child in self._children:
                 child.kill(_STOPS)
             self._ring()
-        self._thread.join()
+        self._thread.join(FAREWELL_S)
+        with self._lock:
+            unanswered = list(self._entries)
+            self._entries.clear()
+        _answer([(call, lost("process", "it could not be ended")) for call in unanswered])
 
     # --- the thread that talks to the children -------------------------------------------
 
@@ -208,8 +206,8 @@ class ProcessExecutor:
             with self._lock:
                 if self._stopping and not self._children:
                     break
-                left = self._look_at - self._clock.monotonic()
-            events = self._selector.select(None if left == _NEVER else max(left, 0.0))
+                left = self._lookout.at - self._clock.monotonic()
+            events = self._selector.select(None if left == NEVER else max(left, 0.0))
             ended: _Ended = []
             gone: list[Offspring] = []
             with self._lock:
@@ -232,9 +230,9 @@ class ProcessExecutor:
                 now = self._clock.monotonic()
                 self._look(now, ended)
                 self._hand_out(now)
-                missing = self._missing_children()
+                missing = 0 if self._stopping else self._staff.missing(len(self._queue))
             for _ in range(missing):
-                self._add_child()
+                self._add_child(ended)
             _answer(ended)
         self._selector.close()
         self._bell.close()
@@ -244,9 +242,6 @@ class ProcessExecutor:
         with contextlib.suppress(OSError):
             self._bell.send(b"\x00")
 
-    def _look_by(self, at: float) -> None:
-        self._look_at = min(self._look_at, at)
-
     # --- handing out -------------------------------------------------------------------
 
     def _hand_out(self, now: float) -> None:
@@ -254,39 +249,36 @@ class ProcessExecutor:
         for child in self._children:
             if not self._queue:
                 return
-            if child.calls or child.retiring or child.killed:
+            if child.unreported or child.retiring or child.killed:
                 continue
             size = chunk_size(
                 (entry.call.claim.task for entry in self._queue),
                 len(self._queue),
                 self._durations,
-                self._size,
+                self._staff.size,
             )
             chunk = [self._queue.popleft() for _ in range(size)]
             for entry in chunk:
                 entry.serial = next(self._serials)
                 child.calls[entry.serial] = entry
+                child.unreported.add(entry.serial)
             timeout_s = chunk[0].call.claim.timeout_s
             chunk[0].call.deadline = now + timeout_s
             child.chunk_at, child.taken_at = now, 0.0
             child.board.expect_chunk()
-            self._look_by(now + (timeout_s if size == 1 else min(timeout_s, TAKE_BACK_S)))
+            self._lookout.by(now + (timeout_s if size == 1 else min(timeout_s, TAKE_BACK_S)))
             if not child.send(chunk):
                 # Only the serving thread may touch the selector.
-                self._look_by(now)
+                self._lookout.by(now)
 
-    def _missing_children(self) -> int:
-        """Return how many children are to be started."""
-        if self._stopping:
-            return 0
-        if self._failed_starts >= FAILED_STARTS and not self._queue:
-            return 0
-        busy = sum(1 for child in self._children if child.calls)
-        self._staff = max(self._staff, min(self._size, busy + len(self._queue)))
-        return self._staff - sum(1 for c in self._children if not c.retiring and not c.killed)
-
-    def _add_child(self) -> None:
-        child = Offspring(self._capture.limit, self._capture.passthrough, self._ring)
+    def _add_child(self, ended: _Ended) -> None:
+        try:
+            child = Offspring(self._capture.limit, self._capture.passthrough, self._ring)
+        except OSError as problem:
+            with self._lock:
+                self._start_failed(f"the system started none: {problem}", ended)
+                self._lookout.by(self._clock.monotonic() + RESTART_S)
+            return
         self._selector.register(child.socket, _READ, child)
         if child.exit_descriptor is not None:
             self._selector.register(child.exit_descriptor, _READ, child)
@@ -294,20 +286,31 @@ class ProcessExecutor:
             self._children.append(child)
             self._hand_out(self._clock.monotonic())
 
+    def _start_failed(self, how: str, ended: _Ended) -> None:
+        """Give up on what waits when children never begin."""
+        self._staff.failed_starts += 1
+        _log.warning("a child process ended before it began: %s", how)
+        if self._staff.is_hopeless:
+            while self._queue:
+                why = f"{FAILED_STARTS} children in a row ended before they began: {how}"
+                self._end(self._queue.popleft(), lost("process", why), ended)
+
     # --- answers -----------------------------------------------------------------------
 
     def _collect(self, child: Offspring, ended: _Ended) -> None:
         for report in child.receive():
+            if report.kind:
+                child.unreported.discard(report.serial)
             entry = child.calls.get(report.serial)
             if entry is None:
                 continue
             if report.logs:
                 self._capture.extend(entry.call, report.logs)
             if report.kind:
-                self._failed_starts = 0
+                self._staff.failed_starts = 0
                 del child.calls[report.serial]
                 self._take_report(child, entry, report, ended)
-        if not child.calls and not child.retiring and self._should_recycle(child):
+        if not child.unreported and self._staff.is_worn(child):
             child.retire()
 
     def _take_report(self, child: Offspring, entry: Entry, report: Report, ended: _Ended) -> None:
@@ -341,92 +344,24 @@ class ProcessExecutor:
             entry.kill_at = None
             self._queue.appendleft(entry)
 
-    def _should_recycle(self, child: Offspring) -> bool:
-        calls, memory = self._recycle_after_calls, self._recycle_above_bytes
-        return (calls is not None and child.answered >= calls) or (
-            memory is not None and child.board.memory > memory
-        )
-
     # --- deadlines and the dead ----------------------------------------------------------
 
     def _ask(self, entry: Entry, reason: str, kill_at: float) -> None:
         """Ask a call in a child to end, and plan the kill."""
-        entry.kill_at = kill_at
+        planned = self._lookout.at
         for child in self._children:
             if entry.serial in child.calls:
-                child.ask_to_stop(entry, reason)
-                if child.board.executing()[0] == entry.serial:
-                    # The next one must not begin in a child that is about to be killed.
-                    child.board.take_back_from(entry.serial + 1)
-        if kill_at < self._look_at:
-            self._look_at = kill_at
+                self._lookout.ask(child, entry, reason, kill_at)
+        if self._lookout.at < planned:
             self._ring()
 
     def _look(self, now: float, ended: _Ended) -> None:
         """Enforce deadlines, and free calls that wait behind a long one."""
-        self._look_at = _NEVER
         for child in self._children:
             if not child.flush():
                 self._selector.modify(child.socket, _READ | _WRITE, child)
-            if not child.calls or child.killed:
-                continue
-            serial, since, phase = child.board.executing()
-            entry = child.calls.get(serial)
-            if entry is None:
-                self._look_at_start(child, now)
-            else:
-                self._look_at_entry(child, entry, since, phase, now)
-                if len(child.calls) > 1:
-                    self._free_others(child, serial, since, now, ended)
-
-    def _look_at_start(self, child: Offspring, now: float) -> None:
-        """Look again when the first call of a chunk, which has not begun, may be over time."""
-        if now - child.chunk_at > IMPORT_S:
-            child.kill("it did not begin its calls")
-            return
-        first = next(iter(child.calls.values()))
-        soonest = child.chunk_at + min(first.call.claim.timeout_s, TAKE_BACK_S)
-        self._look_by(soonest if soonest > now else now + TAKE_BACK_S)
-
-    def _look_at_entry(
-        self, child: Offspring, entry: Entry, since: float, phase: int, now: float
-    ) -> None:
-        call = entry.call
-        timeout_s = call.claim.timeout_s
-        if phase == IMPORTING:
-            timeout_s = max(timeout_s, IMPORT_S)
-        call.deadline = since + timeout_s
-        if entry.kill_at is None and now >= call.deadline:
-            if call.stopping is None:
-                call.stopping = timed_out(call, stopped=True)
-            self._ask(entry, f"timeout of {timeout_s:g} s", now + self._timeout_grace_s)
-        if entry.kill_at is None:
-            self._look_by(call.deadline)
-        elif now >= entry.kill_at:
-            child.kill("its call did not end when it was asked to")
-        else:
-            self._look_by(entry.kill_at)
-
-    def _free_others(
-        self, child: Offspring, serial: int, since: float, now: float, ended: _Ended
-    ) -> None:
-        """Take back what waits behind a call that takes long.
-
-        The child says what it begins before it looks at the mark, and here the mark is set
-        before the child is looked at again: one of the two always sees the other.
-        """
-        if not child.taken_at:
-            if now - since < TAKE_BACK_S:
-                self._look_by(since + TAKE_BACK_S)
-                return
-            child.board.take_back_from(serial + 1)
-            child.taken_at = now
-        if now - child.taken_at < SETTLE_S:
-            self._look_by(child.taken_at + SETTLE_S)
-            return
-        waiting = [number for number in child.calls if number > serial]
-        for number in reversed(waiting):
-            self._put_back(child.calls.pop(number), ended)
+        for entry in reversed(self._lookout.look(self._children, now)):
+            self._put_back(entry, ended)
 
     def _bury(self, child: Offspring, ended: _Ended) -> None:
         """Answer for a child that has ended."""
@@ -443,28 +378,16 @@ class ProcessExecutor:
         if executed is not None:
             outcome = executed.call.stopping
             self._end(executed, outcome or lost(f"process {child.pid}", how), ended)
-        elif not child.answered and not child.retiring:
-            self._failed_starts += 1
         for entry in reversed(child.calls.values()):
             self._put_back(entry, ended)
         child.calls.clear()
-        if self._failed_starts >= FAILED_STARTS:
-            while self._queue:
-                why = f"{FAILED_STARTS} children in a row ended before they began: {how}"
-                self._end(self._queue.popleft(), lost(f"process {child.pid}", why), ended)
+        if executed is None and not child.answered and not child.retiring:
+            self._start_failed(how, ended)
 
     def _wait_for_answers(self, seconds: float) -> None:
         end = self._clock.monotonic() + seconds
         while self._entries and (left := end - self._clock.monotonic()) > 0:
             self._all_answered.wait(left)
-
-
-def available_cpus() -> int:
-    """Return on how many CPUs this process may run."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def _answer(ended: _Ended) -> None:
