@@ -15,8 +15,26 @@ _encoder = msgspec.json.Encoder()
 
 
 def to_json(value: Any) -> str:
-    """Write JSON text."""
-    return _encoder.encode(value).decode()
+    """Write JSON text; half a surrogate pair, as in a file name that is no text, becomes '?'."""
+    try:
+        return _encoder.encode(value).decode()
+    except UnicodeEncodeError:
+        return _encoder.encode(_as_text(value)).decode()
+
+
+def storable(text: str) -> str:
+    """Return text that both databases can keep: without NUL and without half surrogates."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, Mapping):
+        return {_as_text(key): _as_text(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_text(item) for item in value]
+    return value
 
 
 def from_json(text: str | None) -> Any:
@@ -35,8 +53,6 @@ read_claims = msgspec.json.Decoder(list[Claim]).decode
 
 def read_run(row: Mapping[Any, Any], attempts: tuple[Attempt, ...] = ()) -> Run:
     """Return the run of a row of the `runs` table."""
-    due_at, submitted_at = instant(row["due_at"]), instant(row["submitted_at"])
-    assert due_at is not None and submitted_at is not None
     session = row["session_date"]
     return Run(
         id=row["id"],
@@ -47,7 +63,7 @@ def read_run(row: Mapping[Any, Any], attempts: tuple[Attempt, ...] = ()) -> Run:
         payload=from_json(row["payload"]),
         tags=tuple(from_json(row["tags"])),
         key=row["key"],
-        due_at=due_at,
+        due_at=from_micros(row["due_at"]),
         fire_at=instant(row["fire_at"]),
         session_date=None if session is None else date.fromisoformat(session),
         schedule_id=row["schedule_id"],
@@ -56,7 +72,7 @@ def read_run(row: Mapping[Any, Any], attempts: tuple[Attempt, ...] = ()) -> Run:
         max_attempts=row["max_attempts"],
         fence=row["fence"],
         worker_id=row["worker_id"],
-        submitted_at=submitted_at,
+        submitted_at=from_micros(row["submitted_at"]),
         started_at=instant(row["started_at"]),
         finished_at=instant(row["finished_at"]),
         result=from_json(row["result"]),

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from closingbell.store.codec import storable
 from closingbell.store.database import PostgresDatabase, translated
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ def text_array(values: Sequence[str | None]) -> str:
         "NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         for value in values
     ]
-    # PostgreSQL's text has no place for the NUL character.
-    return "{" + ",".join(quoted).replace("\0", "\N{REPLACEMENT CHARACTER}") + "}"
+    return storable("{" + ",".join(quoted) + "}")
 
 
 def number_array(values: Sequence[int | None]) -> str:

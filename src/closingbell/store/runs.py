@@ -9,11 +9,13 @@ from sqlalchemy import and_, case, func, select, update
 
 from closingbell.core.error import InvalidTransition, UnknownRun
 from closingbell.core.run import Attempt, Run, RunState
-from closingbell.store.codec import instant, read_attempt, read_run
+from closingbell.store.codec import instant, read_attempt, read_run, storable
 from closingbell.store.database import Database
 from closingbell.store.schema import attempts, rate_uses, run_logs, runs
 
 _FINAL = ("success", "failed", "cancelled", "skipped")
+#: What an attempt did when `error` is its own, not an earlier attempt's.
+_WITH_ERROR = ("raised", "timed_out", "lost")
 _RARE = ("failed", "cancelled", "skipped")
 
 
@@ -48,7 +50,7 @@ class StoredRuns:
                     worker_id=run.worker_id,
                     started_at=run.started_at,
                     finished_at=run.finished_at,
-                    error=run.error if run.state is RunState.FAILED else None,
+                    error=run.error if row.outcome in _WITH_ERROR else None,
                 )
             )
         return read_run(row._mapping, tuple(ledger))
@@ -298,10 +300,11 @@ class StoredRuns:
         self, run_id: str, fence: int, pieces: Sequence[tuple[str, str]], now: int
     ) -> None:
         """Append captured output of an attempt that is still running."""
+        if not pieces:
+            return
         with self._database.writing() as connection:
             first = connection.execute(
-                select(func.count())
-                .select_from(run_logs)
+                select(func.coalesce(func.max(run_logs.c.seq) + 1, 0))
                 .where(run_logs.c.run_id == run_id, run_logs.c.fence == fence)
             ).scalar_one()
             connection.execute(
@@ -312,7 +315,7 @@ class StoredRuns:
                         "fence": fence,
                         "seq": first + n,
                         "stream": stream,
-                        "text": text,
+                        "text": storable(text),
                         "written_at": now,
                     }
                     for n, (stream, text) in enumerate(pieces)

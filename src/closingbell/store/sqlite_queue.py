@@ -24,7 +24,7 @@ from closingbell.core.clock import Clock
 from closingbell.core.limit import Bucket
 from closingbell.core.port import Claimer, Want
 from closingbell.core.run import Claim, RunItem, RunTemplate, Settlement
-from closingbell.store.codec import read_claims, to_json
+from closingbell.store.codec import read_claims, storable, to_json
 from closingbell.store.database import SqliteDatabase, translated
 from closingbell.store.insert import insert_on
 from closingbell.store.lanes import Candidate, LaneClaims
@@ -452,7 +452,7 @@ def _settle(driver: Any, ended: list[Settlement]) -> set[str]:
         marks = to_json([(s.id, s.fence, s.outcome, s.finished_at) for s in ended])
         stale = set(_read_ids(driver.execute(_STALE, (marks,)).fetchone()[0]))
     logs = [
-        (s.id, s.fence, n, stream, text, s.finished_at)
+        (s.id, s.fence, n, stream, storable(text), s.finished_at)
         for s in ended
         if s.logs and s.id not in stale
         for n, (stream, text) in enumerate(s.logs)
