@@ -16,6 +16,7 @@ from closingbell.core.error import AppNotRunning, TaskDefinitionError
 from closingbell.core.identity import RunIds
 from closingbell.core.registry import TaskRegistry
 from closingbell.core.run import Run, RunState
+from closingbell.core.schedule import Schedule
 from closingbell.core.task import TaskDefinition
 from closingbell.core.trigger import Trigger
 from closingbell.handle import RunHandle
@@ -99,6 +100,7 @@ class App:
         self._machinery: Machinery | None = None
         self._stop_asked = threading.Event()
         self._declared: list[Callable[[Machinery], Any]] = []
+        self._schedules: dict[str, Schedule] = {}
         self._faces: dict[str, Any] = {}
 
     # --- declaring ---------------------------------------------------------------------
@@ -215,7 +217,7 @@ class App:
             payload: merged with the event's data, which leads.
             priority: of its runs; default the task's.
         """
-        from closingbell.machinery import declare_event_trigger
+        from closingbell.event import declare_event_trigger
 
         definition = self._resolve(task)
         declare, trigger_id = declare_event_trigger(
@@ -449,6 +451,28 @@ class App:
             self._declared.append(declaration)
             if self._machinery is not None:
                 declaration(self._machinery)
+
+    def declare_schedule(self, schedule: Schedule) -> None:
+        """Store a schedule now if the store is open, and whenever it is opened."""
+        self._schedules[schedule.id] = schedule
+        self.declare(lambda machinery: machinery.put_schedule(schedule))
+
+    @property
+    def declared_schedules(self) -> dict[str, Schedule]:
+        """Every schedule that tasks and `schedule` calls declare, by id; needs no store."""
+        of_tasks = {
+            task.name: Schedule(
+                id=task.name,
+                task=task.name,
+                trigger=task.trigger,
+                payload=task.payload,
+                policy=task.policy,
+                source="task",
+            )
+            for task in self.registry
+            if task.trigger is not None
+        }
+        return {**of_tasks, **self._schedules}
 
     def _resolve(self, task: TaskRef) -> TaskDefinition:
         if isinstance(task, Task):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from closingbell.core.clock import Clock, from_micros, to_micros
-from closingbell.core.condition import read_condition
 from closingbell.core.error import (
     PayloadNotJson,
     RunCancelled,
@@ -26,13 +24,15 @@ from closingbell.core.schedule import Schedule
 from closingbell.core.task import TaskDefinition
 from closingbell.definition import read_schedule, write_definition
 from closingbell.dependency import Success, ready_at
+from closingbell.event import started_by
 from closingbell.explain import explain
 from closingbell.handle import RunHandle
 from closingbell.runtime import WorkerRuntime, error_json
 from closingbell.scheduler.loop import SchedulerLoop
 from closingbell.settings import Settings
+from closingbell.status import task_status
 from closingbell.store.store import Store, open_store
-from closingbell.submission import Door, Options, check_priority, check_text
+from closingbell.submission import Door, Options, check_text
 
 _log = logging.getLogger("closingbell")
 
@@ -339,10 +339,14 @@ class Machinery:
         payload: Mapping[str, Any] | None,
         options: Options,
         connection: Any,
+        run_id: str | None = None,
     ) -> RunHandle:
-        """Store one run; see `App.submit`."""
+        """Store one run; see `App.submit`. A `run_id` that is taken makes no second run."""
         template = self.door.template(task, options)
         item = self.door.item(task, payload)
+        if run_id is not None:
+            check_text("task_id", run_id, 200)
+            item = item._replace(id=run_id)
         return RunHandle(self._store([item], template, connection)[0], self)
 
     def submit_many(
@@ -374,22 +378,9 @@ class Machinery:
         except (TypeError, ValueError, RecursionError) as problem:
             raise PayloadNotJson(f"event {event_type}", str(problem)) from problem
         event_id = self._ids.next()
-        submissions: list[tuple[RunTemplate, RunItem]] = []
-        for trigger in self.store.events.triggers(event_type):
-            task = self.registry.get_task(trigger["task"])
-            if task is None:
-                _log.warning(
-                    "event %r starts task %r, which is not registered here",
-                    event_type,
-                    trigger["task"],
-                )
-                continue
-            if trigger["condition"] and not read_condition(trigger["condition"]).matches(data):
-                continue
-            payload = {**trigger["payload"], **self.door.binding(task).select(data)}
-            options = Options(priority=trigger["priority"])
-            template = self.door.template(task, options, cause="event", event_id=event_id)
-            submissions.append((template, self.door.item(task, payload)))
+        submissions = started_by(
+            self.store.events.triggers(event_type), data, event_id, self.registry, self.door
+        )
         if connection is not None:
             connection = _core_connection(connection, self.store.dialect)
         ids = self.store.events.record(
@@ -446,7 +437,6 @@ class Machinery:
         run = self.store.runs.get(run_id)
         task = self.registry.resolve(run.task)
         self.store.runs.retry(run_id, task.max_attempts, self.clock.micros())
-        self.store.policies.undismiss(run_id)
         self.store.queue.exchange()
         return RunHandle(run_id, self)
 
@@ -460,66 +450,7 @@ class Machinery:
 
     def task_status(self) -> dict[str, dict[str, Any]]:
         """Return how each task stands; see `App.get_task_status`."""
-        running = self.store.runs.running_counts()
-        following: dict[str, int] = {}
-        for row in self.store.schedules.list_all():
-            at = row["next_fire_at"]
-            if at is not None and row["paused_at"] is None:
-                following[row["task"]] = min(at, following.get(row["task"], at))
-        status: dict[str, dict[str, Any]] = {}
-        for task in self.registry:
-            last = self.store.runs.last_ended(task.name)
-            success = self.store.runs.last_ended(task.name, "success")
-            run_at = None if last is None else last["started_at"] or last["finished_at"]
-            next_at = following.get(task.name)
-            status[task.name] = {
-                "last_run": None if run_at is None else from_micros(run_at),
-                "last_status": None if last is None else last["state"],
-                "last_error": _error_line(last),
-                "last_success": None if success is None else from_micros(success["finished_at"]),
-                "next_run": None if next_at is None else from_micros(next_at),
-                "running": running.get(task.name, 0),
-            }
-        return status
-
-
-def declare_event_trigger(
-    task: TaskDefinition,
-    event_type: str,
-    where: str | None,
-    payload: Mapping[str, Any] | None,
-    priority: int | None,
-) -> tuple[Callable[[Machinery], None], str]:
-    """Return what stores an event trigger, and the trigger's id.
-
-    Raises:
-        ConditionError: `where` cannot be read.
-        SubmitError: the priority or the event type is impossible.
-    """
-    check_text("event type", event_type, 200)
-    if where is not None:
-        read_condition(where)
-    check_priority(priority, 5)
-    try:
-        text = error_json(dict(payload or {}))
-    except (TypeError, ValueError) as problem:
-        raise PayloadNotJson(task.name, str(problem)) from problem
-    digest = hashlib.blake2b(f"{where}\0{text}\0{priority}".encode(), digest_size=4).hexdigest()
-    trigger_id = f"{task.name}@{event_type}/{digest}"
-
-    def declare(machinery: Machinery) -> None:
-        machinery.store.events.put_trigger(
-            trigger_id,
-            event_type,
-            task.name,
-            where,
-            text,
-            priority,
-            "app",
-            machinery.clock.micros(),
-        )
-
-    return declare, trigger_id
+        return task_status(self.store, self.registry)
 
 
 def _result_of(run: Run) -> Any:
@@ -528,15 +459,6 @@ def _result_of(run: Run) -> Any:
     if run.state is RunState.FAILED:
         raise TaskFailed(run.id, run.task, run.error or {})
     raise RunCancelled(run.id, run.state, run.reason)
-
-
-def _error_line(row: Mapping[str, Any] | None) -> str | None:
-    if row is None or row["state"] != "failed":
-        return None
-    from closingbell.store.codec import from_json
-
-    error = from_json(row["error"]) or {}
-    return f"{error.get('type', 'Error')}: {error.get('message', '')}"
 
 
 def _core_connection(connection: Any, dialect: str) -> Any:

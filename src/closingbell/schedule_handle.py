@@ -139,5 +139,5 @@ def declare_schedule(
     )
     chosen = schedule_id or definition_id(task.name, definition)
     stored = replace(schedule, id=chosen)
-    app.declare(lambda machinery: machinery.put_schedule(stored))
+    app.declare_schedule(stored)
     return ScheduleHandle(chosen, app)

@@ -39,7 +39,7 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.PENDING: frozenset({RunState.RUNNING, RunState.CANCELLED}),
     RunState.RUNNING: FINAL_STATES | {RunState.SCHEDULED, RunState.PENDING},
     RunState.SUCCESS: frozenset({RunState.PENDING}),
-    RunState.FAILED: frozenset({RunState.PENDING}),
+    RunState.FAILED: frozenset({RunState.PENDING, RunState.SCHEDULED}),
     RunState.CANCELLED: frozenset({RunState.PENDING}),
     RunState.SKIPPED: frozenset({RunState.PENDING}),
 }

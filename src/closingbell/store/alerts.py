@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from closingbell.store.codec import from_json, instant, to_json
 from closingbell.store.database import Database
+from closingbell.store.insert import insert_of
 from closingbell.store.schema import alerts
 
 
@@ -31,11 +32,9 @@ class StoredAlerts:
     ) -> bool:
         """Store an alert; one with the same id is not stored again. Returns whether it was new."""
         with self._database.writing() as connection:
-            known = select(alerts.c.id).where(alerts.c.id == alert_id)
-            if connection.execute(known).first() is not None:
-                return False
-            connection.execute(
-                insert(alerts).values(
+            stored = connection.execute(
+                insert_of(connection)(alerts)
+                .values(
                     id=alert_id,
                     type=kind,
                     severity=severity,
@@ -45,8 +44,9 @@ class StoredAlerts:
                     data=to_json(data or {}),
                     raised_at=now,
                 )
+                .on_conflict_do_nothing()
             )
-            return True
+            return bool(stored.rowcount == 1)
 
     def open(self, kind: str | None = None, since: int | None = None) -> list[dict[str, Any]]:
         """Return alerts that nobody cleared, oldest first."""

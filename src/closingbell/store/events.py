@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select
 
 from closingbell.core.run import RunItem, RunTemplate
 from closingbell.store.codec import from_json
 from closingbell.store.database import Database
-from closingbell.store.insert import insert_on
+from closingbell.store.insert import insert_on, upsert
 from closingbell.store.schema import event_triggers, events
 
 
@@ -41,13 +41,7 @@ class StoredEvents:
             "source": source,
         }
         with self._database.writing() as connection:
-            changed = connection.execute(
-                update(event_triggers).where(event_triggers.c.id == trigger_id).values(**values)
-            ).rowcount
-            if not changed:
-                connection.execute(
-                    insert(event_triggers).values(id=trigger_id, created_at=now, **values)
-                )
+            upsert(connection, event_triggers, {"id": trigger_id}, values, {"created_at": now})
 
     def remove_trigger(self, trigger_id: str) -> bool:
         """Delete an event trigger; returns whether it was there."""

@@ -1,14 +1,15 @@
-"""Retry policies that were set at run time, and dismissed failures."""
+"""Retry policies that were set at run time."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import select
 
 from closingbell.core.retry import RetryPolicy
 from closingbell.store.database import Database
-from closingbell.store.schema import dismissals, retry_policies
+from closingbell.store.insert import upsert
+from closingbell.store.schema import retry_policies
 
 
 class StoredPolicies:
@@ -27,11 +28,7 @@ class StoredPolicies:
             "updated_at": now,
         }
         with self._database.writing() as connection:
-            changed = connection.execute(
-                update(retry_policies).where(retry_policies.c.task == task).values(**values)
-            ).rowcount
-            if not changed:
-                connection.execute(insert(retry_policies).values(task=task, **values))
+            upsert(connection, retry_policies, {"task": task}, values)
 
     def all(self) -> dict[str, RetryPolicy]:
         """Return the stored policies by task; their delays are exact, without jitter."""
@@ -46,22 +43,3 @@ class StoredPolicies:
                 )
                 for row in connection.execute(select(retry_policies))
             }
-
-    def dismiss(self, run_id: str, now: int) -> bool:
-        """Take a failed run off the list of failures; returns whether it was on it."""
-        with self._database.writing() as connection:
-            known = select(dismissals.c.run_id).where(dismissals.c.run_id == run_id)
-            if connection.execute(known).first() is not None:
-                return False
-            connection.execute(insert(dismissals).values(run_id=run_id, dismissed_at=now))
-            return True
-
-    def dismissed(self) -> set[str]:
-        """Return the ids of dismissed runs."""
-        with self._database.reading() as connection:
-            return set(connection.execute(select(dismissals.c.run_id)).scalars())
-
-    def undismiss(self, run_id: str) -> None:
-        """Put a run back on the list, as when it fails again."""
-        with self._database.writing() as connection:
-            connection.execute(delete(dismissals).where(dismissals.c.run_id == run_id))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from closingbell.store.database import Database
 from closingbell.store.schema import (
@@ -65,17 +65,7 @@ class Retention:
     def tasks(self) -> list[str]:
         """Return the names of all tasks that have ended runs."""
         with self._database.reading() as connection:
-            found: list[str] = []
-            name: str | None = None
-            while True:
-                # One seek for each task, however many runs it has.
-                query = select(func.min(runs.c.task)).where(runs.c.finished_at.is_not(None))
-                if name is not None:
-                    query = query.where(runs.c.task > name)
-                name = connection.execute(query).scalar_one()
-                if name is None:
-                    return found
-                found.append(name)
+            return ended_tasks(connection)
 
     def prune_facts(self, before: Mapping[str, int], now: int) -> int:
         """Delete old events, cleared alerts, firings and spent rate entries.
@@ -92,3 +82,17 @@ class Retention:
                 delete(rate_uses).where(rate_uses.c.used_at < now - rate_uses.c.window_us),
             ]
             return sum(connection.execute(statement).rowcount for statement in gone)
+
+
+def ended_tasks(connection: Connection) -> list[str]:
+    """Return the names of all tasks that have ended runs, by one seek for each task."""
+    found: list[str] = []
+    name: str | None = None
+    while True:
+        query = select(func.min(runs.c.task)).where(runs.c.finished_at.is_not(None))
+        if name is not None:
+            query = query.where(runs.c.task > name)
+        name = connection.execute(query).scalar_one()
+        if name is None:
+            return found
+        found.append(name)

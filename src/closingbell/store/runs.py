@@ -94,26 +94,6 @@ class StoredRuns:
         with self._database.reading() as connection:
             return [read_run(row._mapping) for row in connection.execute(query)]
 
-    def history(
-        self,
-        *,
-        task: str | None = None,
-        state: str | None = None,
-        limit: int = 100,
-    ) -> list[Run]:
-        """Return ended runs, the latest ended first for one task, else the newest first."""
-        query = select(runs).where(runs.c.finished_at.is_not(None)).limit(limit)
-        if task is not None:
-            query = query.where(runs.c.task == task).order_by(runs.c.finished_at.desc())
-        else:
-            query = query.order_by(runs.c.id.desc())
-        if state is not None:
-            query = query.where(runs.c.state == state)
-            if state in _RARE:
-                query = query.where(runs.c.state.in_(_literals(_RARE)))
-        with self._database.reading() as connection:
-            return [read_run(row._mapping) for row in connection.execute(query)]
-
     def waiting(self, limit: int = 100, until: int | None = None) -> list[Run]:
         """Return runs that have not started, in the order in which they will be claimed."""
         query = (
@@ -171,26 +151,6 @@ class StoredRuns:
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def durations(self, task: str | None = None) -> list[dict[str, Any]]:
-        """Return count, mean, least and greatest duration of successful runs, by task."""
-        took = (runs.c.finished_at - runs.c.started_at) / 1_000_000.0
-        query = (
-            select(
-                runs.c.task,
-                func.count().label("count"),
-                func.avg(took).label("mean"),
-                func.min(took).label("least"),
-                func.max(took).label("greatest"),
-            )
-            .where(runs.c.finished_at.is_not(None), runs.c.started_at.is_not(None))
-            .group_by(runs.c.task)
-            .order_by(runs.c.task)
-        )
-        if task is not None:
-            query = query.where(runs.c.task == task)
-        with self._database.reading() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
-
     def last_ended(self, task: str, state: str | None = None) -> Mapping[Any, Any] | None:
         """Return the row of the task's run that ended last (in `state`), or None."""
         query = (
@@ -247,10 +207,26 @@ class StoredRuns:
             raise UnknownRun(run_id)
         raise InvalidTransition(run_id, state, "cancelled")
 
-    def retry(self, run_id: str, max_attempts: int, now: int) -> None:
-        """Let an ended run, or one that waits for its retry, run again now.
+    def hasten(self, run_id: str, now: int) -> bool:
+        """Let a scheduled run be claimed now; returns whether it was scheduled."""
+        with self._database.writing() as connection:
+            due = connection.execute(
+                update(runs)
+                .where(runs.c.id == run_id, runs.c.state == "scheduled")
+                .values(state="pending", due_at=now)
+            )
+            return due.rowcount == 1
+
+    def retry(self, run_id: str, max_attempts: int, now: int, due_at: int | None = None) -> None:
+        """Let an ended run, or one that waits for its retry, run again.
 
         The earlier attempts stay in the ledger; `max_attempts` counts on from them.
+
+        Args:
+            run_id: which run.
+            max_attempts: how many attempts it may have from here.
+            now: the desk's time.
+            due_at: not before this instant; default now.
 
         Raises:
             UnknownRun: there is no such run.
@@ -258,6 +234,7 @@ class StoredRuns:
         """
         again = case((runs.c.attempt >= 0, runs.c.attempt + max_attempts), else_=max_attempts)
         wanted = (*_FINAL, "scheduled")
+        due_at = now if due_at is None else due_at
         with self._database.writing() as connection:
             row = connection.execute(
                 select(runs).where(runs.c.id == run_id, runs.c.state.in_(wanted))
@@ -273,8 +250,8 @@ class StoredRuns:
                     .where(runs.c.id == run_id, runs.c.state == row.state)
                     .where(runs.c.fence == row.fence)
                     .values(
-                        state="pending",
-                        due_at=now,
+                        state="pending" if due_at <= now else "scheduled",
+                        due_at=due_at,
                         finished_at=None,
                         result=None,
                         reason=None,

@@ -8,6 +8,9 @@ from closingbell.core.clock import Clock
 from closingbell.store.alerts import StoredAlerts
 from closingbell.store.database import PostgresDatabase, SqliteDatabase, open_database
 from closingbell.store.events import StoredEvents
+from closingbell.store.failures import StoredFailures
+from closingbell.store.foreign import StoredForeign
+from closingbell.store.history import StoredHistory
 from closingbell.store.migrate import prepare
 from closingbell.store.policies import StoredPolicies
 from closingbell.store.postgres_queue import PostgresQueue
@@ -27,7 +30,10 @@ class Store:
         schedules: schedules and their firings.
         events: event triggers and events.
         workers: leases, and what the dead held.
-        policies: retry policies set at run time, dismissed failures.
+        policies: retry policies set at run time.
+        history: what ended, and how long it took.
+        failures: what failed, until somebody dismisses it.
+        foreign: results of work that ran elsewhere.
         alerts: what a person must see.
         retention: pruning.
     """
@@ -45,6 +51,9 @@ class Store:
         self.events = StoredEvents(database)
         self.workers = StoredWorkers(database)
         self.policies = StoredPolicies(database)
+        self.history = StoredHistory(database)
+        self.failures = StoredFailures(database)
+        self.foreign = StoredForeign(database)
         self.alerts = StoredAlerts(database)
         self.retention = Retention(database)
 

@@ -71,9 +71,7 @@ class Algorithm:
         """Store an event and the runs that it starts; return their ids."""
         return self._trigger_event(event_type, dict(event_data or {}))
 
-    def send_alert(
-        self, message: str, severity: str = "WARNING", **data: Any
-    ) -> None:
+    def send_alert(self, message: str, severity: str = "WARNING", **data: Any) -> None:
         """Raise an alert that a person must see.
 
         Args:

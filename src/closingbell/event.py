@@ -1,0 +1,101 @@
+"""Event triggers: what starts when a named fact happens."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from closingbell.core.condition import read_condition
+from closingbell.core.error import PayloadNotJson
+from closingbell.core.registry import TaskRegistry
+from closingbell.core.run import RunItem, RunTemplate
+from closingbell.core.task import TaskDefinition
+from closingbell.runtime import error_json
+from closingbell.submission import Door, Options, check_priority, check_text
+
+if TYPE_CHECKING:
+    from closingbell.machinery import Machinery
+
+_log = logging.getLogger("closingbell")
+
+
+def started_by(
+    triggers: Sequence[Mapping[str, Any]],
+    data: Mapping[str, Any],
+    event_id: str,
+    registry: TaskRegistry,
+    door: Door,
+) -> list[tuple[RunTemplate, RunItem]]:
+    """Return the runs that an event starts.
+
+    The event's data is merged over a copy of each trigger's payload, as far as the
+    handler takes its fields.
+
+    Args:
+        triggers: the stored triggers of the event's type.
+        data: the event's data.
+        event_id: the event's id.
+        registry: the tasks that are known here; others are left out, with a warning.
+        door: checks the payloads.
+
+    Raises:
+        PayloadMismatch: a merged payload does not fit its task; nothing is started.
+    """
+    submissions: list[tuple[RunTemplate, RunItem]] = []
+    for trigger in triggers:
+        task = registry.get_task(trigger["task"])
+        if task is None:
+            _log.warning(
+                "event %s starts task %r, which is not registered here",
+                event_id,
+                trigger["task"],
+            )
+            continue
+        if trigger["condition"] and not read_condition(trigger["condition"]).matches(data):
+            continue
+        payload = {**trigger["payload"], **door.binding(task).select(data)}
+        options = Options(priority=trigger["priority"])
+        template = door.template(task, options, cause="event", event_id=event_id)
+        submissions.append((template, door.item(task, payload)))
+    return submissions
+
+
+def declare_event_trigger(
+    task: TaskDefinition,
+    event_type: str,
+    where: str | None,
+    payload: Mapping[str, Any] | None,
+    priority: int | None,
+) -> tuple[Callable[[Machinery], None], str]:
+    """Return what stores an event trigger, and the trigger's id.
+
+    Raises:
+        ConditionError: `where` cannot be read.
+        SubmitError: the priority or the event type is impossible.
+    """
+    check_text("event type", event_type, 200)
+    if where is not None:
+        read_condition(where)
+    check_priority(priority, 5)
+    try:
+        text = error_json(dict(payload or {}))
+    except (TypeError, ValueError) as problem:
+        raise PayloadNotJson(task.name, str(problem)) from problem
+    digest = hashlib.blake2b(f"{where}\0{text}\0{priority}".encode(), digest_size=4).hexdigest()
+    trigger_id = f"{task.name}@{event_type}/{digest}"
+
+    def declare(machinery: Machinery) -> None:
+        machinery.store.events.put_trigger(
+            trigger_id,
+            event_type,
+            task.name,
+            where,
+            text,
+            priority,
+            "app",
+            machinery.clock.micros(),
+        )
+
+    return declare, trigger_id

@@ -1,0 +1,48 @@
+"""How each task stands, from what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from closingbell.core.clock import from_micros
+from closingbell.core.registry import TaskRegistry
+from closingbell.store.codec import from_json
+
+if TYPE_CHECKING:
+    from closingbell.store.store import Store
+
+
+def task_status(store: Store, registry: TaskRegistry) -> dict[str, dict[str, Any]]:
+    """Return, by task, `last_run`, `last_status`, `last_error`, `last_success`, `next_run`, `running`.
+
+    Times are aware, in UTC; a task that never ran has None for them.
+    """
+    running = store.runs.running_counts()
+    following: dict[str, int] = {}
+    for row in store.schedules.list_all():
+        at = row["next_fire_at"]
+        if at is not None and row["paused_at"] is None:
+            following[row["task"]] = min(at, following.get(row["task"], at))
+    status: dict[str, dict[str, Any]] = {}
+    for task in registry:
+        last = store.runs.last_ended(task.name)
+        success = store.runs.last_ended(task.name, "success")
+        run_at = None if last is None else last["started_at"] or last["finished_at"]
+        next_at = following.get(task.name)
+        status[task.name] = {
+            "last_run": None if run_at is None else from_micros(run_at),
+            "last_status": None if last is None else last["state"],
+            "last_error": _error_line(last),
+            "last_success": None if success is None else from_micros(success["finished_at"]),
+            "next_run": None if next_at is None else from_micros(next_at),
+            "running": running.get(task.name, 0),
+        }
+    return status
+
+
+def _error_line(row: Mapping[str, Any] | None) -> str | None:
+    if row is None or row["state"] != "failed":
+        return None
+    error = from_json(row["error"]) or {}
+    return f"{error.get('type', 'Error')}: {error.get('message', '')}"
