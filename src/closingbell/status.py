@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from closingbell.core.clock import from_micros
@@ -18,6 +18,11 @@ def task_status(store: Store, registry: TaskRegistry) -> dict[str, dict[str, Any
 
     Times are aware, in UTC; a task that never ran has None for them.
     """
+    return status_of(store, [task.name for task in registry])
+
+
+def status_of(store: Store, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the same for tasks by name, also where they are not registered."""
     running = store.runs.running_counts()
     following: dict[str, int] = {}
     for row in store.schedules.list_all():
@@ -25,18 +30,18 @@ def task_status(store: Store, registry: TaskRegistry) -> dict[str, dict[str, Any
         if at is not None and row["paused_at"] is None:
             following[row["task"]] = min(at, following.get(row["task"], at))
     status: dict[str, dict[str, Any]] = {}
-    for task in registry:
-        last = store.runs.last_ended(task.name)
-        success = store.runs.last_ended(task.name, "success")
+    for name in names:
+        last = store.runs.last_ended(name)
+        success = store.runs.last_ended(name, "success")
         run_at = None if last is None else last["started_at"] or last["finished_at"]
-        next_at = following.get(task.name)
-        status[task.name] = {
+        next_at = following.get(name)
+        status[name] = {
             "last_run": None if run_at is None else from_micros(run_at),
             "last_status": None if last is None else last["state"],
             "last_error": _error_line(last),
             "last_success": None if success is None else from_micros(success["finished_at"]),
             "next_run": None if next_at is None else from_micros(next_at),
-            "running": running.get(task.name, 0),
+            "running": running.get(name, 0),
         }
     return status
 
