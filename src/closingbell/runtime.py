@@ -209,8 +209,12 @@ class WorkerRuntime:
         except Exception:
             _log.exception("the worker could not say that it left; its lease will end by itself")
 
+    def read_policies(self) -> None:
+        """Take over the retry policies that were set at run time."""
+        self._attempts.policies = self._store.policies.all()
+
     def _lost(self, reason: str) -> None:
-        self.worker.abandon(f"lease lost: {reason}")
+        self.worker.abandon(f"its lease was lost: {reason}")
         # Off the upkeep thread, which a restart must be able to join.
         threading.Thread(
             target=self._on_lost, args=(reason,), name="closingbell-renew", daemon=True

@@ -45,13 +45,14 @@ class Rescue:
         if not gone:
             return []
         rescued: list[Settlement] = []
-        for claim in self._workers.held(gone):
-            error = describe_error(WorkerLost("that held the run", None, "its lease ended"))
-            rescued.append(
+        for worker_id in gone:
+            lost = Lost(describe_error(WorkerLost(worker_id, None, "its lease ended")))
+            rescued += [
                 self._attempts.settle_claim(
-                    claim, self._resolve(claim.task), Lost(error), claim.cancel_reason
+                    claim, self._resolve(claim.task), lost, claim.cancel_reason
                 )
-            )
+                for claim in self._workers.held([worker_id])
+            ]
         if rescued:
             _log.warning("rescuing %d runs of %d lost workers", len(rescued), len(gone))
         return rescued

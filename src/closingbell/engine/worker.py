@@ -13,11 +13,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from closingbell.core.call import Call
+from closingbell.core.call import Call, describe_error
 from closingbell.core.clock import Clock
-from closingbell.core.error import StoreError
+from closingbell.core.error import StoreError, WorkerLost
 from closingbell.core.limit import Room
-from closingbell.core.outcome import Cancelled, GivenBack, Outcome
+from closingbell.core.outcome import Cancelled, GivenBack, Lost, Outcome
 from closingbell.core.port import Executor, Queue, Want
 from closingbell.core.run import Claim, Settlement
 from closingbell.engine.attempt import Attempts
@@ -78,6 +78,7 @@ class Worker:
         self._signalled = False
         self._claiming = False
         self._stopping = False
+        self._abandoned: Lost | None = None
         self._thread: threading.Thread | None = None
         self._next_look = 0.0
         self._idle = threading.Condition()
@@ -229,6 +230,8 @@ class Worker:
         if self._inside.get(claim.id) is not call:
             return
         reason = self._cancels.pop(claim.id, None) if self._cancels else None
+        if self._abandoned is not None and reason is None and isinstance(outcome, Cancelled):
+            outcome = self._abandoned
         self._ended.append(self._attempts.settle(call, outcome, reason))
         if not self._signalled and not self._queue.rides_along():
             self._signalled = True
@@ -253,7 +256,11 @@ class Worker:
         return True
 
     def abandon(self, reason: str) -> None:
-        """Stop everything that is inside, because the lease ends: another may take it."""
+        """Stop everything that is inside, because the lease ends: another may take it.
+
+        What is stopped so is lost, not cancelled: it is due another attempt.
+        """
+        self._abandoned = Lost(describe_error(WorkerLost(self.worker_id, None, reason)))
         for call in self.calls:
             self._executors[call.claim.executor].stop_call(call, reason)
 

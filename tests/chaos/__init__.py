@@ -1,1 +1,0 @@
-"""Workers that are killed at random moments."""
