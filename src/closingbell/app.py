@@ -32,11 +32,16 @@ from closingbell.task import (
 
 if TYPE_CHECKING:
     from closingbell.aio import AsyncApp
+    from closingbell.centre.executor import TaskExecutor
+    from closingbell.centre.monitor import TaskMonitor
+    from closingbell.centre.retry_controller import RetryController
+    from closingbell.centre.scheduler import TaskScheduler
     from closingbell.machinery import Machinery
     from closingbell.schedule_handle import ScheduleHandle
     from closingbell.store.store import Store
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_Face = TypeVar("_Face")
 
 #: A task as callers may name it: its name, the Task object, or the decorated function.
 TaskRef = str | Task | Callable[..., Any]
@@ -414,6 +419,34 @@ class App:
         return self.machinery.task_status()
 
     @property
+    def scheduler(self) -> TaskScheduler:
+        """When tasks run, in the scheduler-centre document's words."""
+        from closingbell.centre.scheduler import TaskScheduler
+
+        return self._face(TaskScheduler, self.settings.timezone)
+
+    @property
+    def executor(self) -> TaskExecutor:
+        """Run a task and wait, in the scheduler-centre document's words."""
+        from closingbell.centre.executor import TaskExecutor
+
+        return self._face(TaskExecutor)
+
+    @property
+    def retry_controller(self) -> RetryController:
+        """How failures are retried, in the scheduler-centre document's words."""
+        from closingbell.centre.retry_controller import RetryController
+
+        return self._face(RetryController)
+
+    @property
+    def monitor(self) -> TaskMonitor:
+        """What happened, in the scheduler-centre document's words."""
+        from closingbell.centre.monitor import TaskMonitor
+
+        return self._face(TaskMonitor, self.settings.timezone)
+
+    @property
     def aio(self) -> AsyncApp:
         """The same calls for async code: `await app.aio.submit(...)`."""
         from closingbell.aio import AsyncApp
@@ -444,6 +477,13 @@ class App:
             return self._machinery
 
     # --- inside --------------------------------------------------------------------------
+
+    def _face(self, face: Callable[..., _Face], *more: Any) -> _Face:
+        name = face.__name__
+        if name not in self._faces:
+            self._faces[name] = face(lambda: self.machinery, *more)
+        made: _Face = self._faces[name]
+        return made
 
     def declare(self, declaration: Callable[[Machinery], Any]) -> None:
         """Apply something to the store now if it is open, and whenever it is opened."""

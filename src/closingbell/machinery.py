@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from closingbell.core.error import (
 from closingbell.core.identity import RunIds
 from closingbell.core.port import Firing
 from closingbell.core.registry import TaskRegistry
+from closingbell.core.retry import RetryPolicy
 from closingbell.core.run import FINAL_STATES, Run, RunItem, RunState, RunTemplate, Settlement
 from closingbell.core.schedule import Schedule
 from closingbell.core.task import TaskDefinition
@@ -331,6 +332,10 @@ class Machinery:
             )
         return found
 
+    def new_id(self) -> str:
+        """Return an id that was never used."""
+        return self._ids.next()
+
     # --- runs ------------------------------------------------------------------------------
 
     def submit(
@@ -396,8 +401,19 @@ class Machinery:
 
     def wait_run(self, run_id: str, timeout: float | None) -> Any:
         """Wait for a run's end; return its result, or raise what it ended in."""
+        return _result_of(self.watch_run(run_id, lambda run: run.state in FINAL_STATES, timeout))
+
+    def watch_run(
+        self, run_id: str, until: Callable[[Run], bool], timeout: float | None = None
+    ) -> Run:
+        """Return a run as soon as `until` is true of it.
+
+        Raises:
+            RunNotFinished: it was not within `timeout` seconds.
+        """
         ended = threading.Event()
-        self._waiters.setdefault(run_id, []).append(ended)
+        with self._lock:
+            self._waiters.setdefault(run_id, []).append(ended)
         if self._runtime is not None:
             # What ended may be waiting to ride along with the next submission.
             self._runtime.worker.wake()
@@ -405,8 +421,8 @@ class Machinery:
         try:
             while True:
                 run = self.store.runs.get(run_id)
-                if run.state in FINAL_STATES:
-                    return _result_of(run)
+                if until(run):
+                    return run
                 # A worker of this process says when the run ends; others are looked at.
                 wait_s = _LOOK_S if self._runtime is None else 0.25
                 if deadline is not None:
@@ -418,10 +434,10 @@ class Machinery:
                 ended.clear()
         finally:
             with self._lock:
-                left_over = self._waiters.get(run_id, [])
-                left_over.remove(ended)
-                if not left_over:
-                    self._waiters.pop(run_id, None)
+                waiters = self._waiters[run_id]
+                waiters.remove(ended)
+                if not waiters:
+                    del self._waiters[run_id]
 
     def cancel_run(self, run_id: str, reason: str) -> str:
         """Cancel a run: a durable mark first, then its worker is told."""
@@ -433,12 +449,39 @@ class Machinery:
         return state
 
     def retry_run(self, run_id: str) -> RunHandle:
-        """Let a run run again now."""
+        """Let a run run again now, with as many attempts as its policy gives."""
         run = self.store.runs.get(run_id)
-        task = self.registry.resolve(run.task)
-        self.store.runs.retry(run_id, task.max_attempts, self.clock.micros())
+        policy = self.retry_policy(self.registry.resolve(run.task))
+        self.store.runs.retry(run_id, policy.retries + 1, self.clock.micros())
         self.store.queue.exchange()
         return RunHandle(run_id, self)
+
+    def retry_policy(self, task: TaskDefinition) -> RetryPolicy:
+        """Return how a task is retried: as set at run time, else as declared."""
+        return self.store.policies.all().get(task.name, task.retry)
+
+    def set_retry_policy(self, task: TaskDefinition, policy: RetryPolicy) -> None:
+        """Store a task's retry policy; it leads over the declared one, on every worker."""
+        self.store.policies.put(task.name, policy, self.clock.micros())
+        if self._runtime is not None:
+            self._runtime.read_policies()
+
+    def retry_later(self, run_id: str, attempts: int, due_at: int) -> None:
+        """Let a run have `attempts` more attempts, not before an instant."""
+        self.store.runs.retry(run_id, attempts, self.clock.micros(), due_at)
+        self._due(due_at)
+
+    def run_now(self, run_id: str) -> None:
+        """Let a run that waits for its time be claimed now."""
+        if self.store.runs.hasten(run_id, self.clock.micros()):
+            self.store.queue.exchange()
+
+    @property
+    def has_worker(self) -> bool:
+        """Whether a worker is alive, here or in another process on this store."""
+        return self._runtime is not None or any(
+            worker["state"] == "alive" for worker in self.store.workers.list_all()
+        )
 
     def explain_run(self, run_id: str) -> str:
         """Say in one line why a run is where it is."""
@@ -451,6 +494,11 @@ class Machinery:
     def task_status(self) -> dict[str, dict[str, Any]]:
         """Return how each task stands; see `App.get_task_status`."""
         return task_status(self.store, self.registry)
+
+
+def is_dependency(schedule_id: str) -> bool:
+    """Whether a stored schedule stands for `after=`, which no trigger fires."""
+    return schedule_id.startswith(_DEPENDENCY)
 
 
 def _result_of(run: Run) -> Any:

@@ -57,6 +57,4 @@ def upsert(
         at_first: what to store only when the row is new.
     """
     statement = insert_of(connection)(table).values(**key, **values, **(at_first or {}))
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=list(key), set_=dict(values))
-    )
+    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=dict(values)))

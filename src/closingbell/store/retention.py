@@ -74,12 +74,19 @@ class Retention:
             before: for "events", "alerts" and "firings", the instant before which to delete.
             now: the desk's time.
         """
+        # Tasks may count one bucket over different windows: the longest decides.
+        longest = rate_uses.alias()
+        window = (
+            select(func.max(longest.c.window_us))
+            .where(longest.c.bucket == rate_uses.c.bucket)
+            .scalar_subquery()
+        )
         with self._database.writing() as connection:
             gone = [
                 delete(events).where(events.c.happened_at < before["events"]),
                 delete(alerts).where(alerts.c.cleared_at < before["alerts"]),
                 delete(firings).where(firings.c.fire_at < before["firings"]),
-                delete(rate_uses).where(rate_uses.c.used_at < now - rate_uses.c.window_us),
+                delete(rate_uses).where(rate_uses.c.used_at < now - window),
             ]
             return sum(connection.execute(statement).rowcount for statement in gone)
 

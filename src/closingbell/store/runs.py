@@ -281,8 +281,9 @@ class StoredRuns:
             return
         with self._database.writing() as connection:
             first = connection.execute(
-                select(func.coalesce(func.max(run_logs.c.seq) + 1, 0))
-                .where(run_logs.c.run_id == run_id, run_logs.c.fence == fence)
+                select(func.coalesce(func.max(run_logs.c.seq) + 1, 0)).where(
+                    run_logs.c.run_id == run_id, run_logs.c.fence == fence
+                )
             ).scalar_one()
             connection.execute(
                 run_logs.insert(),

@@ -1,0 +1,83 @@
+"""What ended, and how long it took."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from closingbell.core.run import Run
+from closingbell.store.codec import read_run
+from closingbell.store.database import Database
+from closingbell.store.retention import ended_tasks
+from closingbell.store.schema import runs
+
+#: Rows fetched by one statement; below what both databases take as parameters.
+_CHUNK = 500
+
+
+class StoredHistory:
+    """Ended runs, as people look at them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ended(
+        self, *, task: str | None = None, state: str | None = None, limit: int = 100
+    ) -> list[Run]:
+        """Return ended runs, the latest ended first.
+
+        Args:
+            task: only this task's.
+            state: only those that ended like this.
+            limit: at most so many.
+        """
+        with self._database.reading() as connection:
+            # The index leads by task: a few rows of each one, however many there are.
+            tasks = ended_tasks(connection) if task is None else [task]
+            found = [row for name in tasks for row in _latest(connection, name, state, limit)]
+            ids = [run_id for _, run_id in heapq.nlargest(limit, found)]
+            rows: dict[str, Any] = {}
+            for start in range(0, len(ids), _CHUNK):
+                chunk = select(runs).where(runs.c.id.in_(ids[start : start + _CHUNK]))
+                rows.update((row.id, row._mapping) for row in connection.execute(chunk))
+        return [read_run(rows[run_id]) for run_id in ids if run_id in rows]
+
+    def durations(self, task: str | None = None) -> list[dict[str, Any]]:
+        """Return `task`, `count`, `mean`, `least` and `greatest` of successful runs, by task.
+
+        Durations are seconds of the attempt that succeeded.
+        """
+        took = (runs.c.finished_at - runs.c.started_at) / 1_000_000.0
+        query: Select[Any] = (
+            select(
+                runs.c.task,
+                func.count().label("count"),
+                func.avg(took).label("mean"),
+                func.min(took).label("least"),
+                func.max(took).label("greatest"),
+            )
+            .where(runs.c.finished_at.is_not(None), runs.c.started_at.is_not(None))
+            .where(runs.c.state == "success")
+            .group_by(runs.c.task)
+            .order_by(runs.c.task)
+        )
+        if task is not None:
+            query = query.where(runs.c.task == task)
+        with self._database.reading() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def _latest(
+    connection: Connection, task: str, state: str | None, limit: int
+) -> list[tuple[int, str]]:
+    query = (
+        select(runs.c.finished_at, runs.c.id)
+        .where(runs.c.task == task, runs.c.finished_at.is_not(None))
+        .order_by(runs.c.finished_at.desc())
+        .limit(limit)
+    )
+    if state is not None:
+        query = query.where(runs.c.state == state)
+    return [(row[0], row[1]) for row in connection.execute(query)]
