@@ -466,6 +466,9 @@ class App:
         if IN_CHILD:
             raise AppNotRunning("using the store inside a child process of a process task")
         with self._lock:
+            if self._machinery is not None and self._machinery.pid != os.getpid():
+                # A forked child must not use its parent's connections and threads.
+                self._machinery = None
             if self._machinery is None:
                 from closingbell.machinery import Machinery
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Generator
 from typing import Any, Protocol
 
@@ -90,4 +89,7 @@ class RunHandle:
         return self._keeper.explain_run(self.id)
 
     def __await__(self) -> Generator[Any, None, Any]:
+        # Loading it takes half of the time that importing closingbell may take.
+        import asyncio
+
         return asyncio.to_thread(self.result).__await__()

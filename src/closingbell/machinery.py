@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -48,6 +49,8 @@ class Machinery:
     def __init__(
         self, settings: Settings, clock: Clock, registry: TaskRegistry, ids: RunIds
     ) -> None:
+        #: The process that opened the store; no other may use it.
+        self.pid = os.getpid()
         self.settings = settings
         self.clock = clock
         self.registry = registry

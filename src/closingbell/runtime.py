@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from closingbell.store.store import Store
 
 _log = logging.getLogger("closingbell")
+#: How long one step of pruning may take, in seconds.
+_PRUNE_S = 0.3
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -229,18 +231,22 @@ class WorkerRuntime:
             "tasks": sorted(task.name for task in self._registry),
         }
 
-    def _prune(self) -> None:
+    def _prune(self) -> bool:
+        """Delete what is old, for a moment; return whether there is more."""
         settings, retention = self._settings, self._store.retention
         now = self._clock.micros()
+        enough = self._clock.monotonic() + _PRUNE_S
         for name in retention.tasks():
             task = self._registry.get_task(name)
             keep = settings.retention_s
             if task is not None and task.retention is not None:
                 keep = task.retention / timedelta(seconds=1)
             while retention.prune_runs(name, now - round(keep * 1_000_000)):
-                pass
+                if self._clock.monotonic() > enough:
+                    return True
         kept = now - round(settings.retention_s * 1_000_000)
         ticks = now - round(settings.firing_retention_s * 1_000_000)
         retention.prune_facts({"events": kept, "alerts": kept, "firings": ticks}, now)
         week = 7 * 86_400 * 1_000_000
         self._store.workers.forget(self._store.queue.machine_micros() - week)
+        return False

@@ -23,6 +23,10 @@ from closingbell.engine.worker import Worker
 _log = logging.getLogger("closingbell.upkeep")
 
 
+#: Between two steps of pruning while there is more to prune, in seconds.
+_NEXT_PRUNE_S = 0.5
+
+
 class Rhythm(NamedTuple):
     """How often what is looked after, in machine seconds."""
 
@@ -49,7 +53,7 @@ class Upkeep:
         clock: Clock,
         rhythm: Rhythm,
         take_logs: Callable[[Call], Sequence[tuple[str, str]]],
-        prune: Callable[[], None],
+        prune: Callable[[], bool],
     ) -> None:
         self._worker = worker
         self._lease = lease
@@ -127,4 +131,7 @@ class Upkeep:
         self._worker.forget_unknown()
 
     def _prune_old(self) -> None:
-        self._prune()
+        if self._prune():
+            # More is old than one step deletes; the lease must not wait for it.
+            soon = self._clock.monotonic() + _NEXT_PRUNE_S
+            self._due[self._prune_old] = (soon, self._rhythm.prune_s)

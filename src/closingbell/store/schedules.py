@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from closingbell.core.error import UnknownSchedule
 from closingbell.core.port import Firing, Move
 from closingbell.store.database import Database
+from closingbell.store.insert import insert_of
 from closingbell.store.schema import firings, runs, schedules
 
 #: Ids that one statement names.
@@ -66,7 +65,7 @@ class StoredSchedules:
                 )
                 return True
             result = connection.execute(
-                _insert(connection, schedules)
+                insert_of(connection)(schedules)
                 .values(id=schedule_id, created_at=now, **values)
                 .on_conflict_do_nothing()
             )
@@ -266,10 +265,6 @@ def _unpaused(now: int) -> Any:
         schedules.c.paused_at.is_(None),
         and_(schedules.c.paused_until.is_not(None), schedules.c.paused_until <= now),
     )
-
-
-def _insert(connection: Connection, table: Any) -> Any:
-    return (insert_sqlite if connection.dialect.name == "sqlite" else insert_postgresql)(table)
 
 
 def _by_id(move: Move) -> str:
