@@ -32,10 +32,13 @@ def executor() -> Iterator[ProcessExecutor]:
 
 def learn(executor: ProcessExecutor, outcomes: Outcomes, folder: Path) -> None:
     """Let the executor see that `record` is short."""
-    calls = [mark(outcomes, folder, f"warm{i}") for i in range(8)]
-    executor.submit(calls)
-    outcomes.all(calls)
-    assert executor.slots > 8
+    for turn in range(100):
+        calls = [mark(outcomes, folder, f"warm{turn}-{i}") for i in range(8)]
+        executor.submit(calls)
+        outcomes.all(calls)
+        if executor.slots > 10:
+            return
+    raise AssertionError(f"after 800 short calls there are {executor.slots} slots")
 
 
 def mark(

@@ -166,16 +166,18 @@ class AsyncExecutor:
         self.loop.create_task(self._serve()).add_done_callback(self._served)
 
     def _served(self, task: asyncio.Task[None]) -> None:
-        problem = None if task.cancelled() else task.exception()
-        if problem is not None:
-            # Only `done` or `encode` can have raised: a fault of ours that must not stop the rest.
+        if not task.cancelled() and task.exception() is None:
+            return
+        # A handler cancelled the task that it found itself in, or an outcome was not taken: the
+        # calls that wait are not to blame.
+        if not task.cancelled():
             self.loop.call_exception_handler(
-                {"message": "closingbell: a run's outcome was not taken", "exception": problem}
+                {"message": "closingbell: a run's outcome was not taken", "task": task}
             )
-            if self._pending:
-                self._begin_serving()
-            else:
-                self._serving = False
+        if self._pending:
+            self._begin_serving()
+        else:
+            self._serving = False
 
     async def _serve(self) -> None:
         pending, current = self._pending, self._current

@@ -9,20 +9,21 @@ from typing import Any
 
 import pytest
 
-from closingbell.core.call import current_context
+from closingbell.core.call import Call, current_context
 from closingbell.core.clock import SystemClock
 from closingbell.core.context import Context
 from closingbell.core.outcome import (
     Cancelled,
     GivenBack,
     Lost,
+    Outcome,
     Raised,
     Returned,
     Skip,
     Skipped,
     TimedOut,
 )
-from closingbell.executor.asynchronous import AsyncExecutor
+from closingbell.executor.asynchronous import SLICE_S, AsyncExecutor
 from closingbell.executor.capture import Capture
 from tests.unit.executor.calls import Outcomes, text_of
 
@@ -260,6 +261,38 @@ def test_a_cancelled_error_of_the_handlers_own_is_an_error(
     outcome = outcomes.of(call)
     assert isinstance(outcome, Raised)
     assert outcome.error["type"] == "CancelledError"
+
+
+def test_a_handler_that_cancels_the_task_that_it_finds_itself_in_harms_no_neighbour(
+    executor: AsyncExecutor, outcomes: Outcomes
+) -> None:
+    async def cancel_itself(payload: dict[str, Any]) -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        time.sleep(SLICE_S * 1.2)  # noqa: ASYNC251
+        return "still here"
+
+    calls = [outcomes.call(cancel_itself), outcomes.call(_noop), outcomes.call(_noop)]
+    executor.submit(calls)
+    assert outcomes.all(calls) == [Returned('"still here"'), Returned(None), Returned(None)]
+
+
+def test_an_outcome_that_is_not_taken_harms_no_neighbour(
+    executor: AsyncExecutor, outcomes: Outcomes
+) -> None:
+    def refuse(call: Call, outcome: Outcome) -> None:
+        raise RuntimeError("store on fire")
+
+    good = outcomes.call(_noop)
+    bad = Call(good.claim, good.task, good.invoke, good.encode, refuse)
+    seen = threading.Event()
+    executor.loop.call_soon_threadsafe(
+        executor.loop.set_exception_handler, lambda loop, context: seen.set()
+    )
+    executor.submit([bad, good])
+    assert outcomes.of(good) == Returned(None)
+    assert seen.wait(5)
 
 
 def test_a_handler_that_blocks_the_loop_is_reported_while_it_blocks(
