@@ -158,7 +158,6 @@ class Machinery:
 
         return Algorithm(
             clock=self.clock,
-            timezone=self.settings.timezone,
             call=call,
             task_status=self.task_status,
             trigger_event=lambda kind, data: self.trigger_event(kind, data, None),

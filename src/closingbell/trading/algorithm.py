@@ -1,7 +1,7 @@
 """Algorithm: the object that every Task's `run` receives.
 
-At this door alone datetimes are naive and local in the app's zone, as trading
-scripts write them; aware ones are accepted.
+At this door alone datetimes are naive and in the machine's own zone, so that they can be
+compared with `datetime.now()` as trading scripts write it; aware ones are accepted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from closingbell.core.call import Call
 from closingbell.core.clock import Clock
@@ -24,14 +23,12 @@ class Algorithm:
         self,
         *,
         clock: Clock,
-        timezone: str,
         call: Call,
         task_status: Callable[[], dict[str, dict[str, Any]]],
         trigger_event: Callable[[str, dict[str, Any]], list[str]],
         put_alert: Callable[[str, str, Call, dict[str, Any]], None],
     ) -> None:
         self._clock = clock
-        self._zone = ZoneInfo(timezone)
         self._call = call
         self._task_status = task_status
         self._trigger_event = trigger_event
@@ -43,8 +40,11 @@ class Algorithm:
         return self._call.context
 
     def now(self) -> datetime:
-        """Return the desk's time, naive, in the app's zone."""
-        return self._clock.now().astimezone(self._zone).replace(tzinfo=None)
+        """Return the desk's time, naive, in the machine's zone.
+
+        Live it is `datetime.now()`; in a rehearsal or a backtest only this one is right.
+        """
+        return _local(self._clock.now())
 
     def sleep(self, seconds: float) -> None:
         """Block for `seconds` of the desk's time."""
@@ -58,10 +58,13 @@ class Algorithm:
         """Return how each task stands, by name, from the store.
 
         Each value has `last_run`, `last_status`, `last_error` (None after a success),
-        `last_success`, `next_run` and `running`. Times are naive, in the app's zone.
+        `last_success`, `next_run` and `running`. Times are naive, in the machine's zone.
         """
         return {
-            name: {key: self._local(value) for key, value in status.items()}
+            name: {
+                key: _local(value) if isinstance(value, datetime) else value
+                for key, value in status.items()
+            }
             for name, status in self._task_status().items()
         }
 
@@ -81,7 +84,6 @@ class Algorithm:
         """
         self._put_alert(message, severity.upper(), self._call, data)
 
-    def _local(self, value: Any) -> Any:
-        if isinstance(value, datetime):
-            return value.astimezone(self._zone).replace(tzinfo=None)
-        return value
+
+def _local(instant: datetime) -> datetime:
+    return instant.astimezone().replace(tzinfo=None)
