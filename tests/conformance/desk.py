@@ -70,18 +70,21 @@ class FakeClaimer:
 class Desk:
     """A prepared store with one claimer and short words for what the exercises do."""
 
+    _made = 0
+
     def __init__(self, address: str, clock: SimulatedClock | None = None) -> None:
         self.address = address
         self.clock = clock or SimulatedClock(START)
         self.store: Store = open_store(address, self.clock)
         self.store.prepare()
         self.queue = self.store.queue
-        self._entropy = 0
+        Desk._made += 1
+        self._entropy = Desk._made << 40
         self.run_ids = RunIds(lambda: self.clock.micros() // 1000, self._bytes)
         self.claimer = FakeClaimer()
 
     def _bytes(self, count: int) -> bytes:
-        self._entropy += 1
+        self._entropy += 1 << 20
         return self._entropy.to_bytes(count, "big")
 
     @property

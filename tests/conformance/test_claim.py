@@ -95,18 +95,16 @@ def test_promote_where_a_claimer_is_attached_claims_at_once(desk: Desk) -> None:
 
 
 def test_promote_moves_the_earliest_first_up_to_its_limit(desk: Desk) -> None:
-    ids = [
-        desk.submit_one(state="scheduled", due_at=desk.now + n * SECOND) for n in (3, 1, 2)
-    ]
+    ids = [desk.submit_one(state="scheduled", due_at=desk.now + n * SECOND) for n in (3, 1, 2)]
     desk.advance(10)
     assert desk.queue.promote(desk.now, limit=2) == 2
     assert desk.states(ids) == ["scheduled", "pending", "pending"]
 
 
 def test_claim_leaves_tasks_that_the_worker_does_not_know(desk: Desk) -> None:
-    unknown, quoted = desk.submit_one(task="valuation"), desk.submit_one(task="o'hare \"{x}\"")
+    unknown, quoted = desk.submit_one(task="valuation"), desk.submit_one(task='o\'hare "{x}"')
     known = desk.submit_one()
-    desk.claimer.unknown = {"valuation", "o'hare \"{x}\"", "never seen"}
+    desk.claimer.unknown = {"valuation", 'o\'hare "{x}"', "never seen"}
     assert desk.work().ids == [known]
     desk.claimer.unknown = set()
     assert desk.work().ids == [known, unknown, quoted]
@@ -185,7 +183,6 @@ def test_changed_after_another_process_submitted_is_true_once(desk: Desk) -> Non
     heard = threading.Event()
     desk.queue.listen(heard.set)
     other = Desk(desk.address)
-    other._entropy = 50
     try:
         assert _becomes(desk, False, heard)
         other.submit()

@@ -219,7 +219,7 @@ def test_exchange_that_fails_puts_the_settlements_back_and_claims_nothing(desk: 
     desk.claimer.free = {"async": 1}
     desk.work()
     good = desk.settle(desk.claimer.claim(ids[0]))
-    desk.claimer.ended.append(good._replace(state="failed", outcome=None))
+    desk.claimer.ended.append(good._replace(state="failed", state="no state"))
     # The schema's own checks refuse a run that would end without being finished.
     desk.claimer.ended.append(good._replace(id=ids[0], state="unheard of"))
     desk.queue.attach(desk.claimer)
@@ -246,7 +246,7 @@ def test_settle_stores_logs_in_order_after_those_that_were_stored_while_it_ran(
     desk.advance(1)
     desk.end(claim, "scheduled", due_at=desk.now, ledger=True, logs=(("log", "c"), ("stdout", "d")))
     desk.queue.promote(desk.now)
-    desk.finish(run_id, logs=(("stdout", "second \"attempt\"\nline"),))
+    desk.finish(run_id, logs=(("stdout", 'second "attempt"\nline'),))
     lines = desk.store.runs.logs(run_id)
     assert [(line["fence"], line["seq"], line["stream"], line["text"]) for line in lines] == [
         (1, 0, "stdout", "a"),
@@ -314,7 +314,8 @@ def test_cancel_running_run_asks_its_worker(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "outcome"), [("scheduled", "raised"), ("scheduled", "snoozed"), ("pending", "given_back")]
+    ("state", "outcome"),
+    [("scheduled", "raised"), ("scheduled", "snoozed"), ("pending", "given_back")],
 )
 def test_cancel_requested_run_that_would_run_again_ends_as_cancelled(
     desk: Desk, state: str, outcome: str

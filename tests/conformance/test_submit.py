@@ -74,8 +74,6 @@ def test_submit_same_key_of_another_task_is_a_run_of_its_own(desk: Desk) -> None
 def test_submit_same_key_from_many_threads_makes_one_run(desk: Desk) -> None:
     answers: list[str] = []
     others = [Desk(desk.address) for _ in range(4)]
-    for n, other in enumerate(others):
-        other._entropy = 1000 * (n + 1)
     barrier = threading.Barrier(len(others))
 
     def submit(other: Desk) -> None:

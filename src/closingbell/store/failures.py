@@ -9,7 +9,7 @@ from sqlalchemy import Select, func, select
 from closingbell.store.codec import from_json, instant
 from closingbell.store.database import Database
 from closingbell.store.insert import upsert
-from closingbell.store.schema import attempts, dismissals, runs
+from closingbell.store.schema import attempts, dismissals, literals, runs
 
 
 class StoredFailures:
@@ -31,7 +31,7 @@ class StoredFailures:
         failed = _failures(runs.c.finished_at, run_id, limit).where(
             runs.c.state == "failed",
             # Says to the planner what the partial index needs to hear.
-            runs.c.state.in_(("failed", "cancelled", "skipped")),
+            runs.c.state.in_(literals(("failed", "cancelled", "skipped"))),
         )
         last_failure = (
             select(func.max(attempts.c.finished_at))
@@ -39,7 +39,7 @@ class StoredFailures:
             .scalar_subquery()
         )
         retrying = _failures(last_failure, run_id, limit).where(
-            runs.c.state.in_(("scheduled", "pending", "running")), runs.c.error.is_not(None)
+            runs.c.finished_at.is_(None), runs.c.error.is_not(None)
         )
         with self._database.reading() as connection:
             rows = [

@@ -11,11 +11,13 @@ from closingbell.core.error import InvalidTransition, UnknownRun
 from closingbell.core.run import Attempt, Run, RunState
 from closingbell.store.codec import instant, read_attempt, read_run, storable
 from closingbell.store.database import Database
-from closingbell.store.schema import attempts, rate_uses, run_logs, runs
+from closingbell.store.schema import attempts, literals, rate_uses, run_logs, runs
 
 _FINAL = ("success", "failed", "cancelled", "skipped")
 #: What an attempt did when `error` is its own, not an earlier attempt's.
 _WITH_ERROR = ("raised", "timed_out", "lost")
+#: Ids that one statement names; both databases limit its parameters.
+_CHUNK = 10_000
 _RARE = ("failed", "cancelled", "skipped")
 
 
@@ -57,9 +59,14 @@ class StoredRuns:
 
     def states(self, run_ids: Iterable[str]) -> dict[str, str]:
         """Return the state of each run that is stored, by id."""
-        query = select(runs.c.id, runs.c.state).where(runs.c.id.in_(list(run_ids)))
+        ids = list(run_ids)
+        found: dict[str, str] = {}
         with self._database.reading() as connection:
-            return {row.id: row.state for row in connection.execute(query)}
+            for start in range(0, len(ids), _CHUNK):
+                some = runs.c.id.in_(ids[start : start + _CHUNK])
+                rows = connection.execute(select(runs.c.id, runs.c.state).where(some))
+                found.update((row.id, row.state) for row in rows)
+        return found
 
     def list_page(
         self,
@@ -86,7 +93,7 @@ class StoredRuns:
             query = query.where(runs.c.state.in_(list(states)))
             if set(states) <= set(_RARE):
                 # Says to the planner what the partial index needs to hear.
-                query = query.where(runs.c.state.in_(_literals(_RARE)))
+                query = query.where(runs.c.state.in_(literals(_RARE)))
         if schedule_id is not None:
             query = query.where(runs.c.schedule_id == schedule_id)
         if before is not None:
@@ -316,12 +323,6 @@ class StoredRuns:
         for row in found:
             row["written_at"] = instant(row["written_at"])
         return found
-
-
-def _literals(states: Sequence[str]) -> list[Any]:
-    from sqlalchemy import literal_column
-
-    return [literal_column(f"'{state}'") for state in states]
 
 
 def _move_to_ledger(connection: Any, row: Any) -> None:

@@ -8,6 +8,9 @@ keys are the last reviewer: what must not happen cannot be stored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -20,6 +23,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    literal_column,
     text,
 )
 
@@ -27,6 +31,11 @@ from sqlalchemy import (
 SCHEMA_REVISION = "0001"
 
 metadata = MetaData()
+
+
+def literals(values: Sequence[str]) -> list[Any]:
+    """Return values as SQL literals, as a query must write them to be given a partial index."""
+    return [literal_column("'" + value.replace("'", "''") + "'") for value in values]
 
 
 def _states(*states: str) -> str:
@@ -147,6 +156,12 @@ Index(
     runs.c.id,
     sqlite_where=text("state IN ('failed', 'cancelled', 'skipped')"),
     postgresql_where=text("state IN ('failed', 'cancelled', 'skipped')"),
+)
+Index(
+    "runs_retrying",
+    runs.c.id,
+    sqlite_where=text("finished_at IS NULL AND error IS NOT NULL"),
+    postgresql_where=text("finished_at IS NULL AND error IS NOT NULL"),
 )
 Index(
     "runs_key",
