@@ -1,0 +1,54 @@
+"""What the acceptance tests share: an app on a given store, and signals instead of sleeps."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from closingbell import create_app
+from closingbell.app import App
+from closingbell.core.clock import Clock
+
+T = TypeVar("T")
+
+#: How long anything may take before a test says that it never happened.
+PATIENCE_S = 20.0
+#: A Monday.
+START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+
+
+def make_app(address: str, clock: Clock | None = None, **settings: Any) -> App:
+    """An app without the guardian process, which tests of its own look after."""
+    return create_app(address, clock=clock, **{"guardian": False, **settings})
+
+
+def eventually(look: Callable[[], T], what: str = "") -> T:
+    """Return the first true answer of `look`; for what happens in another process or thread."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.005)
+    raise AssertionError(f"it never happened: {what or look}")
+
+
+class Gate:
+    """A handler waits here until the test opens it; the test waits until somebody came."""
+
+    def __init__(self) -> None:
+        self._came = threading.Semaphore(0)
+        self._open = threading.Event()
+
+    def pass_through(self) -> None:
+        self._came.release()
+        assert self._open.wait(PATIENCE_S), "the test never opened the gate"
+
+    def wait_arrival(self) -> None:
+        assert self._came.acquire(timeout=PATIENCE_S), "nobody came to the gate"
+
+    def open(self) -> None:
+        self._open.set()
