@@ -39,6 +39,8 @@ from closingbell.submission import Door, Options, check_text
 _log = logging.getLogger("closingbell")
 
 _DEPENDENCY = "after:"
+#: Hints of other processes make the scheduler look at schedules this often at most, in seconds.
+_LOOK_AT_SCHEDULES_S = 0.25
 #: How often a run that another process works on is looked at, in seconds.
 _LOOK_S = 0.02
 
@@ -68,6 +70,7 @@ class Machinery:
         self._waiters: dict[str, list[threading.Event]] = {}
         self._upstream: frozenset[str] = frozenset()
         self._stopped = False
+        self._last_look = clock.monotonic()
 
     # --- life ----------------------------------------------------------------------------
 
@@ -181,10 +184,17 @@ class Machinery:
             self._scheduler.due(at)
 
     def _hint(self) -> None:
-        if self._scheduler is not None:
-            due = self.store.queue.next_due()
-            if due is not None:
-                self._scheduler.due(due)
+        """Another process wrote: it may have submitted for later, or changed a schedule."""
+        if self._scheduler is None:
+            return
+        now = self.clock.monotonic()
+        if now - self._last_look > _LOOK_AT_SCHEDULES_S:
+            self._last_look = now
+            self._scheduler.wake()
+            return
+        due = self.store.queue.next_due()
+        if due is not None:
+            self._scheduler.due(due)
 
     def raise_alert(self, message: str, severity: str, call: Any, data: dict[str, Any]) -> None:
         """Store an alert that a task sends."""

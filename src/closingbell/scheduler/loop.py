@@ -45,7 +45,7 @@ class SchedulerLoop:
         schedules: Schedules,
         read: Callable[[Mapping[str, Any]], Schedule | None],
         submission: Submission,
-        on_idle_s: float = 5.0,
+        on_idle_s: float = 1.0,
         lead_s: float = 0.01,
         every_idle: Callable[[], None] | None = None,
     ) -> None:

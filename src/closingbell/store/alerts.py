@@ -45,8 +45,9 @@ class StoredAlerts:
                     raised_at=now,
                 )
                 .on_conflict_do_nothing()
+                .returning(alerts.c.id)
             )
-            return bool(stored.rowcount == 1)
+            return stored.first() is not None
 
     def open(self, kind: str | None = None, since: int | None = None) -> list[dict[str, Any]]:
         """Return alerts that nobody cleared, oldest first."""

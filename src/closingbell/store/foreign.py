@@ -71,6 +71,9 @@ class StoredForeign:
         }
         with self._database.writing() as connection:
             stored = connection.execute(
-                insert_of(connection)(runs).values(**row).on_conflict_do_nothing()
+                insert_of(connection)(runs)
+                .values(**row)
+                .on_conflict_do_nothing()
+                .returning(runs.c.id)
             )
-            return bool(stored.rowcount == 1)
+            return stored.first() is not None

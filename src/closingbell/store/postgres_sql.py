@@ -54,7 +54,7 @@ _NEXT_ARRAY = "json_build_array({})".format(
 )
 _CLAIMED = (
     "state = 'running', fence = runs.fence + 1, attempt = runs.attempt + 1, reason = NULL,"
-    " worker_id = {worker}, started_at = {now}"
+    " worker_id = {worker}, started_at = greatest({now}, due_at)"
 )
 _UNTIL_LANES_WAIT = (
     """

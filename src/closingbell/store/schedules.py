@@ -68,8 +68,9 @@ class StoredSchedules:
                 insert_of(connection)(schedules)
                 .values(id=schedule_id, created_at=now, **values)
                 .on_conflict_do_nothing()
+                .returning(schedules.c.id)
             )
-            return result.rowcount == 1
+            return result.first() is not None
 
     def get(self, schedule_id: str) -> dict[str, Any]:
         """Return one schedule's row.
