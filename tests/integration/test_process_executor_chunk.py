@@ -89,6 +89,21 @@ def test_a_hung_member_of_a_chunk_times_out_alone(
     assert all(ran[f"before{i}"] == ran[f"behind{i}"] == 1 for i in range(3))
 
 
+def test_results_before_a_long_call_arrive_while_it_runs(
+    executor: ProcessExecutor, outcomes: Outcomes, tmp_path: Path
+) -> None:
+    learn(executor, outcomes, tmp_path)
+    held = hold(executor, outcomes, tmp_path)
+    before = [mark(outcomes, tmp_path, f"before{i}") for i in range(3)]
+    long = mark(outcomes, tmp_path, "long", hang=True)
+    executor.submit([*before, long])
+    executor.stop_call(held, "go on")
+    assert outcomes.all(before) == [Returned(f'"before{i}"') for i in range(3)]
+    assert not outcomes.has(long)
+    executor.stop_call(long, "enough")
+    assert outcomes.of(long) == Cancelled("enough")
+
+
 def test_calls_behind_a_long_one_are_given_to_another_child(
     outcomes: Outcomes, tmp_path: Path
 ) -> None:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 IN_CHILD = False
 
 #: Reports that follow within this time share one wake-up of the parent.
-COALESCE_S = 0.001
+COALESCE_S = 0.002
 MEASURE_MEMORY_S = 0.25
 
 WAKE, SPILLED = b"\x00", b"\x01"

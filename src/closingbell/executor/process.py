@@ -360,6 +360,9 @@ class ProcessExecutor:
         for child in self._children:
             if not child.flush():
                 self._selector.modify(child.socket, _READ | _WRITE, child)
+            if len(child.calls) > 1:
+                # A report may have been left on the board to share the next one's wake-up.
+                self._collect(child, ended)
         for entry in reversed(self._lookout.look(self._children, now)):
             self._put_back(entry, ended)
 
