@@ -498,7 +498,7 @@ class App:
     def declare_schedule(self, schedule: Schedule) -> None:
         """Store a schedule now if the store is open, and whenever it is opened."""
         self._schedules[schedule.id] = schedule
-        self.declare(lambda machinery: machinery.put_schedule(schedule))
+        self.declare(lambda machinery: machinery.agenda.put_schedule(schedule))
 
     @property
     def declared_schedules(self) -> dict[str, Schedule]:
@@ -534,4 +534,4 @@ class App:
     def _added(self, task: TaskDefinition) -> None:
         with self._lock:
             if self._machinery is not None:
-                self._machinery.adopt(task)
+                self._machinery.agenda.adopt(task)

@@ -6,10 +6,10 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from closingbell.core.clock import Clock, from_micros, to_micros
+from closingbell.agenda import Agenda
+from closingbell.core.clock import Clock
 from closingbell.core.error import (
     PayloadNotJson,
     RunCancelled,
@@ -18,14 +18,10 @@ from closingbell.core.error import (
     TaskFailed,
 )
 from closingbell.core.identity import RunIds
-from closingbell.core.port import Firing
 from closingbell.core.registry import TaskRegistry
 from closingbell.core.retry import RetryPolicy
 from closingbell.core.run import FINAL_STATES, Run, RunItem, RunState, RunTemplate, Settlement
-from closingbell.core.schedule import Schedule
 from closingbell.core.task import TaskDefinition
-from closingbell.definition import read_schedule, write_definition
-from closingbell.dependency import Success, ready_at
 from closingbell.event import started_by
 from closingbell.explain import explain
 from closingbell.handle import RunHandle
@@ -38,7 +34,6 @@ from closingbell.submission import Door, Options, check_text
 
 _log = logging.getLogger("closingbell")
 
-_DEPENDENCY = "after:"
 #: Hints of other processes make the scheduler look at schedules this often at most, in seconds.
 _LOOK_AT_SCHEDULES_S = 0.25
 #: How often a run that another process works on is looked at, in seconds.
@@ -63,12 +58,18 @@ class Machinery:
             timezone=settings.timezone,
             payload_limit=settings.payload_limit_bytes,
         )
+        self.agenda = Agenda(
+            store=self.store,
+            registry=registry,
+            door=self.door,
+            clock=clock,
+            wake=self.wake_scheduler,
+        )
         self._ids = ids
         self._lock = threading.RLock()
         self._runtime: WorkerRuntime | None = None
         self._scheduler: SchedulerLoop | None = None
         self._waiters: dict[str, list[threading.Event]] = {}
-        self._upstream: frozenset[str] = frozenset()
         self._stopped = False
         self._last_look = clock.monotonic()
 
@@ -83,7 +84,7 @@ class Machinery:
         """
         self.store.prepare(self.settings.auto_upgrade)
         for task in self.registry:
-            self.adopt(task)
+            self.agenda.adopt(task)
 
     @property
     def is_started(self) -> bool:
@@ -98,9 +99,9 @@ class Machinery:
                     clock=self.clock,
                     queue=self.store.queue,
                     schedules=self.store.schedules,
-                    read=self._read_known,
-                    submission=self._scheduled_run,
-                    every_idle=self.fire_dependencies,
+                    read=self.agenda.read_known,
+                    submission=self.agenda.scheduled_run,
+                    every_idle=self.agenda.fire_dependencies,
                 )
             if worker and self._runtime is None:
                 self._runtime = self._make_runtime()
@@ -175,7 +176,7 @@ class Machinery:
                 for event in self._waiters.get(settlement.id, ()):
                     event.set()
         # Which task succeeded is not in a settlement; the look itself is cheap.
-        scheduler = self._scheduler if self._upstream else None
+        scheduler = self._scheduler if self.agenda.upstream else None
         if scheduler is not None and any(s.state == "success" for s in settled):
             scheduler.wake()
 
@@ -209,140 +210,10 @@ class Machinery:
             data=data,
         )
 
-    # --- schedules -------------------------------------------------------------------------
-
-    def adopt(self, task: TaskDefinition) -> None:
-        """Store what a task declares: its schedule, event triggers and dependencies."""
-        for warning in getattr(task.trigger, "warnings", ()):
-            _log.warning("task %r: %s", task.name, warning)
-        if task.trigger is not None:
-            self.put_schedule(
-                Schedule(
-                    id=task.name,
-                    task=task.name,
-                    trigger=task.trigger,
-                    payload=task.payload,
-                    policy=task.policy,
-                    source="task",
-                )
-            )
-        for event_type in task.on_event:
-            self.store.events.put_trigger(
-                f"{task.name}@{event_type}",
-                event_type,
-                task.name,
-                None if task.where is None else task.where.text,
-                error_json(dict(task.payload)),
-                None,
-                "task",
-                self.clock.micros(),
-            )
-        if task.after:
-            self.store.schedules.put(
-                _DEPENDENCY + task.name,
-                task.name,
-                error_json({"after": list(task.after), "within_s": task.within.total_seconds()}),
-                "task",
-                None,
-                self.clock.micros(),
-            )
-            self._upstream = self._upstream | frozenset(task.after)
-
-    def put_schedule(self, schedule: Schedule) -> bool:
-        """Store a schedule, or change it; returns whether anything changed."""
-        task = self.registry.resolve(schedule.task)
-        self.door.item(task, schedule.payload)
-        definition = write_definition(
-            schedule.trigger, schedule.policy, schedule.payload, schedule.priority, schedule.tags
-        )
-        following = self.first_firing(schedule)
-        changed = self.store.schedules.put(
-            schedule.id,
-            schedule.task,
-            definition,
-            schedule.source,
-            None if following is None else to_micros(following),
-            self.clock.micros(),
-        )
-        if changed and self._scheduler is not None:
-            self._scheduler.wake()
-        return changed
-
-    def first_firing(self, schedule: Schedule) -> datetime | None:
-        """Return the first instant of a schedule from now on, within its start and end."""
-        after = self.clock.now()
-        start, end = schedule.policy.start, schedule.policy.end
-        if start is not None and start > after:
-            # Strictly after, so a firing at the start itself still counts.
-            after = from_micros(to_micros(start) - 1)
-        following = schedule.trigger.next_after(after)
-        return None if following is None or (end is not None and following > end) else following
-
     def wake_scheduler(self) -> None:
         """Say that schedules changed."""
         if self._scheduler is not None:
             self._scheduler.wake()
-
-    def _read_known(self, row: Mapping[str, Any]) -> Schedule | None:
-        return read_schedule(row) if row["task"] in self.registry else None
-
-    def _scheduled_run(
-        self, schedule: Schedule, fire_at: datetime, due_at: datetime, until: datetime, gate: bool
-    ) -> tuple[RunTemplate, RunItem]:
-        task = self.registry.resolve(schedule.task)
-        template = self.door.scheduled(
-            task,
-            schedule_id=schedule.id,
-            trigger=schedule.trigger,
-            fire_at=fire_at,
-            due_at=due_at,
-            until=until,
-            priority=schedule.priority,
-            tags=schedule.tags,
-        )
-        item = self.door.item(task, schedule.payload, schedule.id if gate else None)
-        return template, item
-
-    def fire_dependencies(self) -> None:
-        """Fire dependent tasks whose dependencies have all succeeded anew."""
-        for task in self.registry:
-            if task.after:
-                self._fire_dependent(task)
-
-    def _fire_dependent(self, task: TaskDefinition) -> None:
-        row = self.store.schedules.get(_DEPENDENCY + task.name)
-        if row["paused_at"] is not None:
-            return
-        last = None if row["last_fire_at"] is None else from_micros(row["last_fire_at"])
-        now = self.clock.now()
-        instant = ready_at(task, self.successes(task), last, now)
-        if instant is None:
-            return
-        template = self.door.scheduled(
-            task,
-            schedule_id=row["id"],
-            trigger=None,
-            fire_at=instant,
-            due_at=now,
-            until=now,
-            priority=None,
-            tags=(),
-            cause="after",
-        )
-        item = self.door.item(task, task.payload)
-        firing = Firing(to_micros(instant), "ran", template=template, item=item)
-        if self.store.schedules.fire(row["id"], row["version"], [firing], None, to_micros(now)):
-            self.store.queue.exchange()
-
-    def successes(self, task: TaskDefinition) -> dict[str, Success | None]:
-        """Return the latest success of each task that `task` waits for."""
-        found: dict[str, Success | None] = {}
-        for name in task.after:
-            row = self.store.runs.last_ended(name, "success")
-            found[name] = (
-                None if row is None else Success(row["id"], from_micros(row["finished_at"]))
-            )
-        return found
 
     def new_id(self) -> str:
         """Return an id that was never used."""
@@ -506,11 +377,6 @@ class Machinery:
     def task_status(self) -> dict[str, dict[str, Any]]:
         """Return how each task stands; see `App.get_task_status`."""
         return task_status(self.store, self.registry)
-
-
-def is_dependency(schedule_id: str) -> bool:
-    """Whether a stored schedule stands for `after=`, which no trigger fires."""
-    return schedule_id.startswith(_DEPENDENCY)
 
 
 def _result_of(run: Run) -> Any:

@@ -80,7 +80,7 @@ class ScheduleHandle:
         row = machinery.store.schedules.get(self.id)
         at = row["next_fire_at"]
         if not catch_up and at is not None:
-            following = machinery.first_firing(read_schedule(row))
+            following = machinery.agenda.first_firing(read_schedule(row))
             at = None if following is None else to_micros(following)
         machinery.store.schedules.resume(self.id, at)
         machinery.wake_scheduler()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from closingbell.agenda import is_dependency
 from closingbell.centre.awaitable import AwaitableList, AwaitableText
 from closingbell.centre.scheduled_task import ScheduledTask, scheduled_task_of
 from closingbell.core.clock import from_micros
@@ -13,7 +14,7 @@ from closingbell.core.error import InvalidTransition, UnknownRun
 from closingbell.core.schedule import Schedule
 from closingbell.definition import definition_id, read_schedule, write_definition
 from closingbell.event import declare_event_trigger
-from closingbell.machinery import Machinery, is_dependency
+from closingbell.machinery import Machinery
 from closingbell.submission import Options, check_priority
 
 
@@ -90,7 +91,7 @@ class TaskScheduler:
             schedule.trigger, schedule.policy, schedule.payload, priority, schedule.tags
         )
         chosen = definition_id(task.name, definition)
-        machinery.put_schedule(
+        machinery.agenda.put_schedule(
             Schedule(
                 id=chosen,
                 task=task.name,

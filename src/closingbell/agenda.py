@@ -1,0 +1,191 @@
+"""Agenda: what tasks declare and people schedule, and the runs that firings make."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from closingbell.core.clock import Clock, from_micros, to_micros
+from closingbell.core.port import Firing
+from closingbell.core.registry import TaskRegistry
+from closingbell.core.run import RunItem, RunTemplate
+from closingbell.core.schedule import Schedule
+from closingbell.core.task import TaskDefinition
+from closingbell.definition import read_schedule, write_definition
+from closingbell.dependency import Success, ready_at
+from closingbell.runtime import error_json
+from closingbell.store.store import Store
+from closingbell.submission import Door
+
+_log = logging.getLogger("closingbell")
+
+#: Before the id of the schedule that stands for a task's `after=`.
+DEPENDENCY = "after:"
+
+
+def is_dependency(schedule_id: str) -> bool:
+    """Whether a stored schedule stands for `after=`, which no trigger fires."""
+    return schedule_id.startswith(DEPENDENCY)
+
+
+class Agenda:
+    """The schedules, event triggers and dependencies of an open store.
+
+    Attributes:
+        upstream: tasks whose success may start another.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: TaskRegistry,
+        door: Door,
+        clock: Clock,
+        wake: Callable[[], None],
+    ) -> None:
+        """Look after an open store's agenda.
+
+        Args:
+            store: where it is kept.
+            registry: the tasks that are known here.
+            door: checks payloads, and makes what the store keeps.
+            clock: the desk's time.
+            wake: tells the scheduler that something changed.
+        """
+        self._store = store
+        self._registry = registry
+        self._door = door
+        self._clock = clock
+        self._wake = wake
+        self.upstream: frozenset[str] = frozenset()
+
+    def adopt(self, task: TaskDefinition) -> None:
+        """Store what a task declares: its schedule, event triggers and dependencies."""
+        for warning in getattr(task.trigger, "warnings", ()):
+            _log.warning("task %r: %s", task.name, warning)
+        if task.trigger is not None:
+            self.put_schedule(
+                Schedule(
+                    id=task.name,
+                    task=task.name,
+                    trigger=task.trigger,
+                    payload=task.payload,
+                    policy=task.policy,
+                    source="task",
+                )
+            )
+        for event_type in task.on_event:
+            self._store.events.put_trigger(
+                f"{task.name}@{event_type}",
+                event_type,
+                task.name,
+                None if task.where is None else task.where.text,
+                error_json(dict(task.payload)),
+                None,
+                "task",
+                self._clock.micros(),
+            )
+        if task.after:
+            self._store.schedules.put(
+                DEPENDENCY + task.name,
+                task.name,
+                error_json({"after": list(task.after), "within_s": task.within.total_seconds()}),
+                "task",
+                None,
+                self._clock.micros(),
+            )
+            self.upstream |= frozenset(task.after)
+
+    def put_schedule(self, schedule: Schedule) -> bool:
+        """Store a schedule, or change it; returns whether anything changed."""
+        task = self._registry.resolve(schedule.task)
+        self._door.item(task, schedule.payload)
+        definition = write_definition(
+            schedule.trigger, schedule.policy, schedule.payload, schedule.priority, schedule.tags
+        )
+        following = self.first_firing(schedule)
+        changed = self._store.schedules.put(
+            schedule.id,
+            schedule.task,
+            definition,
+            schedule.source,
+            None if following is None else to_micros(following),
+            self._clock.micros(),
+        )
+        if changed:
+            self._wake()
+        return changed
+
+    def first_firing(self, schedule: Schedule) -> datetime | None:
+        """Return the first instant of a schedule from now on, within its start and end."""
+        after = self._clock.now()
+        start, end = schedule.policy.start, schedule.policy.end
+        if start is not None and start > after:
+            # Strictly after, so a firing at the start itself still counts.
+            after = from_micros(to_micros(start) - 1)
+        following = schedule.trigger.next_after(after)
+        return None if following is None or (end is not None and following > end) else following
+
+    def read_known(self, row: Mapping[str, Any]) -> Schedule | None:
+        return read_schedule(row) if row["task"] in self._registry else None
+
+    def scheduled_run(
+        self, schedule: Schedule, fire_at: datetime, due_at: datetime, until: datetime, gate: bool
+    ) -> tuple[RunTemplate, RunItem]:
+        task = self._registry.resolve(schedule.task)
+        template = self._door.scheduled(
+            task,
+            schedule_id=schedule.id,
+            trigger=schedule.trigger,
+            fire_at=fire_at,
+            due_at=due_at,
+            until=until,
+            priority=schedule.priority,
+            tags=schedule.tags,
+        )
+        item = self._door.item(task, schedule.payload, schedule.id if gate else None)
+        return template, item
+
+    def fire_dependencies(self) -> None:
+        """Fire dependent tasks whose dependencies have all succeeded anew."""
+        for task in self._registry:
+            if task.after:
+                self._fire_dependent(task)
+
+    def _fire_dependent(self, task: TaskDefinition) -> None:
+        row = self._store.schedules.get(DEPENDENCY + task.name)
+        if row["paused_at"] is not None:
+            return
+        last = None if row["last_fire_at"] is None else from_micros(row["last_fire_at"])
+        now = self._clock.now()
+        instant = ready_at(task, self.successes(task), last, now)
+        if instant is None:
+            return
+        template = self._door.scheduled(
+            task,
+            schedule_id=row["id"],
+            trigger=None,
+            fire_at=instant,
+            due_at=now,
+            until=now,
+            priority=None,
+            tags=(),
+            cause="after",
+        )
+        item = self._door.item(task, task.payload)
+        firing = Firing(to_micros(instant), "ran", template=template, item=item)
+        if self._store.schedules.fire(row["id"], row["version"], [firing], None, to_micros(now)):
+            self._store.queue.exchange()
+
+    def successes(self, task: TaskDefinition) -> dict[str, Success | None]:
+        """Return the latest success of each task that `task` waits for."""
+        found: dict[str, Success | None] = {}
+        for name in task.after:
+            row = self._store.runs.last_ended(name, "success")
+            found[name] = (
+                None if row is None else Success(row["id"], from_micros(row["finished_at"]))
+            )
+        return found
