@@ -1,0 +1,494 @@
+"""Write the reference pages whose tables come from the code.
+
+    python scripts/build_reference.py            # write docs/reference/*.md
+    python scripts/build_reference.py --check    # exit 1 if a page is not what the code says
+
+Each page is a function that returns its text; a test compares the committed pages with them.
+Longer than 400 lines because half of it is the pages' own text.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
+
+_KINDS = {str: "TEXT", int: "INTEGER", float: "NUMBER", list[str]: "TEXT"}
+_MADE = "<!-- Made by scripts/build_reference.py: change the code or that script, not this page. -->\n"
+#: What the rows of a table are, where the schema's own comment does not say it.
+_TABLE_NOTES = {
+    "schedules": "What fires: trigger, payload and policies as JSON text, with the next instant. "
+    "A task with `after=` has a row here too, named `after:TASK`.",
+    "event_triggers": "What starts when an event happens.",
+    "events": "Every event that was triggered, and how many runs it started.",
+    "workers": "Who worked on this store, and until when its lease lasts.",
+    "alerts": "What a person must see, until somebody clears it.",
+    "alembic_version": "The schema's revision.",
+}
+
+
+def attribute_lines(docstring: str) -> dict[str, str]:
+    """Return what an `Attributes:` section says, by name."""
+    found: dict[str, str] = {}
+    inside, name = False, ""
+    for line in docstring.splitlines():
+        plain = line.strip()
+        if plain == "Attributes:":
+            inside = True
+        elif inside and (match := re.match(r"(\w+): (.*)", plain)):
+            name = match[1]
+            found[name] = match[2]
+        elif inside and plain and name:
+            found[name] += " " + plain
+        elif inside and not plain:
+            inside = False
+    return found
+
+
+def option_lines(docstring: str) -> dict[str, list[tuple[str, str]]]:
+    """Return the options that a docstring lists under headings that end with a colon.
+
+    Two options may share a line, as in `start: first; end: last`.
+    """
+    groups: dict[str, list[tuple[str, str]]] = {}
+    heading = ""
+    for line in docstring.splitlines()[1:]:
+        plain = line.strip()
+        if not plain:
+            continue
+        if plain.endswith(":") and " " in plain:
+            heading = plain.removesuffix(":")
+            groups[heading] = []
+            continue
+        for part in re.split(r"; (?=\w+: )", plain):
+            name, _, text = part.partition(": ")
+            groups[heading].append((name, text))
+    return groups
+
+
+def table(columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    """Return a Markdown table."""
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def sentence(text: str) -> str:
+    """Return a text with a capital letter and a full stop."""
+    shown = text[:1].upper() + text[1:]
+    return shown if shown.endswith((".", "!", "?")) else shown + "."
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float) and value >= 86_400 and value % 86_400 == 0:
+        return f"`{value:g}` ({value / 86_400:g} days)"
+    return f"`{value!r}`" if not isinstance(value, float) else f"`{value:g}`"
+
+
+# --- the pages -----------------------------------------------------------------------
+
+
+def settings_page() -> str:
+    """Every setting, with its default."""
+    from closingbell.settings import SETTINGS_FILE, Settings
+
+    said = attribute_lines(Settings.__doc__ or "")
+    rows = (
+        (
+            f"`{field.name}`",
+            f"`{field.type}`",
+            _value(field.default),
+            f"`CLOSINGBELL_{field.name.upper()}`",
+            sentence(said[field.name]),
+        )
+        for field in fields(Settings)
+    )
+    return f"""{_MADE}
+# Settings
+
+Settings are one frozen record. A value is taken from the first of these places that has it:
+
+1. an argument of `create_app(...)`, or a flag of the command line (`--database`, `--set NAME=VALUE`);
+2. the environment variable `CLOSINGBELL_<NAME>`;
+3. the file `{SETTINGS_FILE}` in the working folder (or the one that `create_app(settings_file=...)` names).
+
+Names that end in `_s` are seconds. An unknown name in a call or in the file is refused, with the
+nearest known one. A flag leads over what the app's own code says, so that one desk can be started
+on another database.
+
+{table(("Setting", "Type", "Default", "Environment", "Means"), rows)}
+A `{SETTINGS_FILE}` holds the names at its top level:
+
+```toml
+database = "postgresql://desk@db.internal/closingbell"
+timezone = "America/New_York"
+thread_slots = 32
+grace_s = 30
+```
+"""
+
+
+def environment_page() -> str:
+    """Every environment variable."""
+    from closingbell.settings import Settings
+
+    said = attribute_lines(Settings.__doc__ or "")
+    rows = [("`CLOSINGBELL_APP`", "The target of commands that need an app, such as `desk:app`.")]
+    rows += [
+        (f"`CLOSINGBELL_{field.name.upper()}`", sentence(said[field.name]))
+        for field in fields(Settings)
+    ]
+    return f"""{_MADE}
+# Environment
+
+These variables are read when `create_app` is called or a command starts. Truth is written as `1`,
+`true`, `yes` or `on`, and `0`, `false`, `no` or `off`. Other variables that begin with
+`CLOSINGBELL_` are ignored. Types and defaults are on the page of the [settings](settings.md).
+
+{table(("Variable", "Means"), iter(rows))}"""
+
+
+def options_page() -> str:
+    """Every option of a task and of a schedule."""
+    from closingbell.task import ScheduleOptions, TaskOptions
+
+    kinds = {
+        name: getattr(kind, "__forward_arg__", str(kind))
+        for name, kind in {**ScheduleOptions.__annotations__, **TaskOptions.__annotations__}.items()
+    }
+
+    def rows(lines: list[tuple[str, str]]) -> Iterator[tuple[str, ...]]:
+        for name, text in lines:
+            yield f"`{name}`", f"`{kinds[name]}`", sentence(text)
+
+    parts = []
+    for docstring in (ScheduleOptions.__doc__, TaskOptions.__doc__):
+        for heading, lines in option_lines(docstring or "").items():
+            parts.append(
+                f"## {heading}\n\n{table(('Option', 'Type', 'Means'), rows(lines))}"
+            )
+    return f"""{_MADE}
+# Task options
+
+The same options go to `Task(name, ...)`, `@app.task(...)` and, after its own parameters, to
+`app.registry.register_task(...)`. Those of the first two tables also go to `app.schedule(task, ...)`.
+All may be left out: `Task()` is a task that runs when it is submitted.
+
+A `Duration` is seconds as a number, a `timedelta`, or text such as `"90s"`, `"5m"`, `"1h30m"`, `"2d"`.
+The text of `interval`, `time`, `day`, `cron`, `session` and `blackout` is on the page of the
+[triggers](triggers.md). An option that is not known, or two that contradict each other, are refused
+where they are given.
+
+{chr(10).join(parts)}
+## Defaults that are worth knowing
+
+| What | Default |
+|---|---|
+| `executor` | `"async"` for `async def`, `"thread"` for everything else |
+| `retries` | 3, with `RetryPolicy()`: a wait of up to 1 s, 2 s, 4 s (drawn at random below that bound), at most 10 minutes |
+| `catch_up` | `"latest"`: of the firings that were missed, the newest runs |
+| `catch_up_window` | 7 days |
+| `grace` | 60 seconds |
+| `overlap` | `"skip"`: a firing is skipped while an earlier run of its schedule has not ended |
+| `retention` | the setting `retention_s` |
+"""
+
+
+def errors_page() -> str:
+    """Every error with its code, as a tree."""
+    from closingbell.cli.failure import exit_code_of
+    from closingbell.core.error import ClosingbellError, StoreError
+
+    def tree(cls: type[ClosingbellError], depth: int) -> Iterator[tuple[int, type[ClosingbellError]]]:
+        yield depth, cls
+        for child in cls.__subclasses__():
+            yield from tree(child, depth + 1)
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for depth, cls in tree(ClosingbellError, 0):
+            # Made without arguments, only to be matched by its class.
+            blank = OSError.__new__(cls) if issubclass(cls, OSError) else cls.__new__(cls)
+            code = exit_code_of(blank)
+            first = (cls.__doc__ or "").splitlines()[0]
+            again = issubclass(cls, StoreError) and cls.retryable
+            note = " Waiting may help." if again else ""
+            yield (
+                f"`{cls.code}`",
+                f"{'· ' * depth}`{cls.__name__}`",
+                sentence(first) + note,
+                str(int(code)),
+            )
+
+    return f"""{_MADE}
+# Errors
+
+Every error that closingbell raises on purpose is a `ClosingbellError`, in `closingbell.core.error`.
+Its `code` never changes, its message says what was expected, what was found and what to do next, and
+what it knows is in its attributes (all of them: `error.fields`). Errors survive pickling. The dots
+show which class an error is derived from: catch the family or the one.
+
+The last column is the exit code of the command line when a command ends in that error.
+
+{table(("Code", "Class", "When", "Exit"), rows())}
+## What a failed run stores
+
+A run's `error` is a mapping of JSON values: `code`, `type`, `message`, `traceback` (its end, at most
+8,000 characters) and `bases` (the names of the exception's base classes). For an exception of your own
+`code` is `"raised"`. `RetryPolicy(give_up_on=...)` compares names with `type` and `bases`.
+"""
+
+
+def command_line_page() -> str:
+    """Every command with its arguments and options."""
+    import typer.main
+
+    from closingbell.cli.failure import ExitCode
+    from closingbell.cli.main import commands
+
+    parts = [
+        f"\n## `closingbell {' '.join(path)}`\n\n{_command(path, command)}"
+        for path, command in walk_commands(typer.main.get_command(commands))
+    ]
+    said = _enum_comments("src/closingbell/cli/failure.py", "ExitCode")
+    codes = table(
+        ("Exit code", "Means"),
+        ((str(int(code)), said.get(code.name, "Done.")) for code in ExitCode),
+    )
+    return f"""{_MADE}
+# Command line
+
+Results go to stdout, everything else to stderr, so that `closingbell runs --json | jq` works while a
+person still sees notes. Every command takes `--json` (one JSON document; `serve` and `run logs` write
+one a line; times are ISO in UTC, durations seconds), `--debug` (tracebacks and debug logs) and `-h`.
+
+A **target** is `module:name` or `path/desk.py:name`; the name may be left out when it is `app`. It may
+also come from `--app` or `CLOSINGBELL_APP`. Commands that only look at the store need no target: they
+use `--database`, else `CLOSINGBELL_DATABASE`, else `closingbell.toml`, else `closingbell.db` in the
+working folder.
+
+A **payload** is a JSON object, `key=value` pairs (a value that reads as JSON is JSON, anything else is
+text), `@file.json`, or `-` for stdin. A **run id** may be shortened to letters that no other id begins
+with.
+
+{codes}{"".join(parts)}"""
+
+
+def walk_commands(group: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every command of a click group with its words."""
+
+    def walk(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+        members: Mapping[str, Any] | None = getattr(command, "commands", None)
+        if members is None:
+            yield words, command
+            return
+        for name, member in members.items():
+            if not member.hidden:
+                yield from walk((*words, name), member)
+
+    yield from walk((), group)
+
+
+def _command(path: tuple[str, ...], command: Any) -> str:
+    import inspect
+
+    text = inspect.cleandoc(command.help or "")
+    usage = ["closingbell", *path]
+    rows: list[tuple[str, ...]] = []
+    for parameter in command.params:
+        if parameter.name in ("as_json", "debug", "help"):
+            continue
+        if parameter.param_type_name == "argument":
+            word = parameter.metavar or parameter.name.upper()
+            usage.append(word)
+            rows.append((f"`{word}`", "", parameter.help or ""))
+            continue
+        flags = ", ".join(f"`{flag}`" for flag in sorted(parameter.opts, key=len, reverse=True))
+        kind = parameter.type_descriptor.annotation
+        takes = "" if parameter.is_flag else f"`{parameter.metavar or _KINDS[kind]}`"
+        default = parameter.default
+        shown = isinstance(default, (int, float, str)) and not parameter.is_flag
+        note = f" Default: `{default}`." if shown else ""
+        rows.append((flags, takes, (parameter.help or _plain_help(parameter)) + note))
+    body = f"```text\n{' '.join(usage)}{' [OPTIONS]' if rows else ''}\n```\n\n{text}\n"
+    if rows:
+        body += "\n" + table(("Argument or option", "Takes", "Means"), iter(rows))
+    return body
+
+
+def _plain_help(parameter: Any) -> str:
+    known = {"limit": "At most so many.", "count": "How many."}
+    return known.get(parameter.name, "")
+
+
+def store_page() -> str:
+    """Every table with its columns, and the words that the columns hold."""
+    from sqlalchemy import UniqueConstraint
+
+    from closingbell.core.run import TRANSITIONS
+    from closingbell.store.schema import SCHEMA_REVISION, metadata
+
+    notes = {**_table_comments(), **_TABLE_NOTES}
+    parts = []
+    for name, shape in sorted(metadata.tables.items()):
+        assert not any(isinstance(c, UniqueConstraint) for c in shape.constraints), name
+        rows = (
+            (
+                f"`{column.name}`",
+                str(column.type),
+                "primary key" if column.primary_key else "" if column.nullable else "not null",
+            )
+            for column in shape.columns
+        )
+        checks = sorted(
+            f"- `{constraint.sqltext}`"
+            for constraint in shape.constraints
+            if hasattr(constraint, "sqltext")
+        )
+        unique = [
+            f"- `{', '.join(column.name for column in index.columns)}` is unique where given"
+            for index in shape.indexes
+            if index.unique
+        ]
+        promised = "\n".join([*checks, *unique])
+        held = f"\nHeld by the database:\n\n{promised}\n" if promised else ""
+        parts.append(
+            f"## `{name}`\n\n{notes[name]}\n\n{table(('Column', 'Type', ''), rows)}{held}"
+        )
+    states = table(
+        ("State", "May become"),
+        (
+            (f"`{state}`", ", ".join(f"`{after}`" for after in sorted(following)))
+            for state, following in TRANSITIONS.items()
+        ),
+    )
+    return f"""{_MADE}
+# The store
+
+One schema for SQLite and PostgreSQL, revision `{SCHEMA_REVISION}`. Reading it with your own SQL is fine;
+write through closingbell only. Between revisions columns may change: the Python calls, the command line
+and `--json` are what stays.
+
+- Columns that end in `_at` are microseconds since 1970-01-01 UTC; those that end in `_s` are seconds.
+- JSON travels as text.
+- `runs.id` is a UUID version 7 as 32 hexadecimal digits: ids sort by the time they were made.
+
+## Words in the columns
+
+{states}
+- `runs.outcome` and `attempts.outcome`: `returned`, `raised`, `timed_out`, `lost`, `cancelled`,
+  `skipped`, `snoozed`, `given_back`.
+- `runs.cause`: `submit`, `schedule`, `event`, `after`.
+- `alerts.type`: `task_failure`, `long_execution`, or `task_alert` for what a task sends itself.
+- `workers.state`: `alive`, `stopped`, `dead`.
+- `run_logs.stream`: `stdout`, `stderr`, `log`.
+
+{chr(10).join(parts)}"""
+
+
+def venues_page() -> str:
+    """Every venue of the frozen table."""
+    from closingbell.scheduler.calendar_book import CalendarBook
+
+    book = CalendarBook()
+    aliases: dict[str, list[str]] = {}
+    for alias, venue in book._names.items():
+        if alias != venue.upper():
+            aliases.setdefault(venue, []).append(alias)
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for venue in book.venues:
+            calendar = book.calendar(venue)
+            yield (
+                f"`{venue}`",
+                ", ".join(f"`{alias}`" for alias in sorted(aliases.get(venue, ()))),
+                calendar.timezone,
+                str(calendar.known_from),
+                str(calendar.known_until),
+            )
+
+    return f"""{_MADE}
+# Venues
+
+Calendar table `{book.version}`. Names are ISO 10383 market codes where there is one; aliases work
+everywhere, in any case. After the last known day nothing fires: a day that nobody knows never counts as
+open. Your own closures, half days and venues: [how to](../howto/own_calendar.md).
+
+{table(("Venue", "Also", "Time zone", "Known from", "Known until"), rows())}"""
+
+
+def _table_comments() -> dict[str, str]:
+    """Return the `#:` comments above the tables of the schema, by table."""
+    found: dict[str, str] = {}
+    waiting: list[str] = []
+    for line in (ROOT / "src/closingbell/store/schema.py").read_text("utf-8").splitlines():
+        if line.startswith("#:"):
+            waiting.append(line.removeprefix("#:").strip())
+        elif match := re.match(r"(\w+) = Table\(", line):
+            if waiting:
+                found[match[1]] = " ".join(waiting)
+            waiting = []
+        elif not line.startswith("#"):
+            waiting = []
+    return found
+
+
+def _enum_comments(path: str, name: str) -> dict[str, str]:
+    """Return the `#:` comments above an enum's members."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    lines = text.splitlines()
+    found: dict[str, str] = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            for member in node.body:
+                above = lines[member.lineno - 2].strip()
+                if isinstance(member, ast.Assign) and above.startswith("#:"):
+                    target = member.targets[0]
+                    assert isinstance(target, ast.Name)
+                    found[target.id] = above.removeprefix("#:").strip()
+    return found
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "environment.md": environment_page,
+    "task_options.md": options_page,
+    "errors.md": errors_page,
+    "command_line.md": command_line_page,
+    "store.md": store_page,
+    "venues.md": venues_page,
+}
+
+
+def stale_pages() -> list[str]:
+    """Return the names of committed pages that are not what the code says."""
+    return [
+        name
+        for name, make in PAGES.items()
+        if not (REFERENCE / name).is_file()
+        or (REFERENCE / name).read_text(encoding="utf-8") != make()
+    ]
+
+
+def main(words: list[str]) -> int:
+    """Write the pages, or check them."""
+    if words == ["--check"]:
+        stale = stale_pages()
+        for name in stale:
+            print(f"docs/reference/{name} is not what the code says: run {Path(__file__).name}")
+        return 1 if stale else 0
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    for name, make in PAGES.items():
+        (REFERENCE / name).write_text(make(), encoding="utf-8")
+        print(f"docs/reference/{name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
