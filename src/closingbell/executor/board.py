@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 
 IMPORTING, RUNNING = 1, 2
 
@@ -34,6 +33,8 @@ def make_board_file() -> int:
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("closingbell-board")
     else:
+        import tempfile
+
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())
     os.truncate(descriptor, BOARD_BYTES)

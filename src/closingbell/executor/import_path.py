@@ -8,7 +8,6 @@ parent was started with, so that code under `if __name__ == "__main__"` stays ou
 from __future__ import annotations
 
 import importlib
-import runpy
 import sys
 import types
 from collections.abc import Callable
@@ -73,6 +72,8 @@ def main_source() -> tuple[str, str] | None:
 
 def load_main(source: tuple[str, str]) -> None:
     """Run the parent's script here as a module, so that "__main__:..." paths can be loaded."""
+    import runpy
+
     kind, where = source
     module = types.ModuleType(CHILD_MAIN)
     if kind == "module":
