@@ -35,14 +35,12 @@ class Settings:
         retention_s: finished runs older than this are pruned.
         firing_retention_s: ticks of schedules older than this are pruned.
         payload_limit_bytes: the largest payload, as JSON.
-        result_limit_bytes: the largest result, as JSON.
         log_limit_bytes: captured output kept for one attempt.
         poison_after: a run that lost so many workers is parked as failed.
         long_execution_s: an attempt that took longer raises an alert.
         guardian: keep the lease alive from a process of its own.
         auto_upgrade: upgrade an older schema at start.
         calendars: a file of your own closures, half days and venues.
-        uvloop: use uvloop where it is installed.
     """
 
     database: str | None = None
@@ -55,20 +53,18 @@ class Settings:
     retention_s: float = 30 * _DAY_S
     firing_retention_s: float = 400 * _DAY_S
     payload_limit_bytes: int = 1_000_000
-    result_limit_bytes: int = 1_000_000
     log_limit_bytes: int = 65_536
     poison_after: int = 3
     long_execution_s: float = 300.0
     guardian: bool = True
     auto_upgrade: bool = True
     calendars: str | None = None
-    uvloop: bool = True
 
     def __post_init__(self) -> None:
         for name in ("async_slots", "thread_slots", "poison_after"):
             if getattr(self, name) < 1:
                 raise SettingError(name, getattr(self, name), "a whole number, 1 or more")
-        for name in ("payload_limit_bytes", "result_limit_bytes", "log_limit_bytes"):
+        for name in ("payload_limit_bytes", "log_limit_bytes"):
             if getattr(self, name) < 1_000:
                 raise SettingError(name, getattr(self, name), "1000 bytes or more")
         for name in ("process_slots", "grace_s"):

@@ -34,14 +34,14 @@ async def quick(context: Context, n: int) -> dict[str, int]:
 @app.task(retries=PATIENT)
 async def waiting(context: Context, n: int) -> dict[str, int]:
     """Hold a place for a while."""
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.15)
     return {"n": n, "fence": context.fence}
 
 
 @app.task(retries=PATIENT, max_concurrent=2)
 def limited(context: Context, n: int) -> dict[str, int]:
     """Run in a thread, never more than two at once on the whole store."""
-    time.sleep(0.005)
+    time.sleep(0.02)
     return {"n": n, "fence": context.fence}
 
 

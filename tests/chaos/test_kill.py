@@ -100,7 +100,7 @@ def chaos(address: str, kills: int, seed: int, log: Path) -> None:
         workers.wait_ready(1)
         for round_number in range(kills):
             for name in TASKS:
-                count = {"quick": 40, "waiting": 10, "limited": 4, "apart": 6}[name]
+                count = {"quick": 40, "waiting": 30, "limited": 4, "apart": 6}[name]
                 payloads = [{"n": round_number * 100 + n} for n in range(count)]
                 ids += app.submit_many(name, payloads)
             ids.append(app.submit("quick", {"n": -1}).id)

@@ -27,8 +27,8 @@ def desk_of(address: str, lease_s: float = 30.0) -> tuple[App, threading.Event]:
 
     @app.task(retries=3)
     async def held() -> str:
-        while not released.is_set():
-            await asyncio.sleep(0.01)
+        while not await asyncio.to_thread(released.wait, 0.05):
+            pass
         return "done"
 
     return app, released
