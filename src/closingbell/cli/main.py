@@ -1,0 +1,74 @@
+"""The entry point: every command, and nothing that takes time to load."""
+
+from __future__ import annotations
+
+import typer
+
+from closingbell.cli.db import db_commands
+from closingbell.cli.demo import demo
+from closingbell.cli.doctor import doctor
+from closingbell.cli.facts import alerts, events
+from closingbell.cli.failure import EXIT_CODES_HELP, guarded
+from closingbell.cli.option import AsJson, Debug
+from closingbell.cli.runs import run_commands, runs
+from closingbell.cli.schedule import schedule_commands
+from closingbell.cli.serve import serve, worker
+from closingbell.cli.submit import event, submit
+from closingbell.cli.tasks import tasks
+
+_WORK, _SEE, _KEEP = "Work", "See", "Keep"
+
+commands = typer.Typer(
+    name="closingbell",
+    help="The scheduler and durable batch processor for trading systems.",
+    epilog=EXIT_CODES_HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@guarded
+def version(as_json: AsJson = False, debug: Debug = False) -> None:
+    """Write the versions of closingbell, its schema and its calendars."""
+    import platform
+
+    from closingbell import __version__
+    from closingbell.cli.output import Output
+    from closingbell.store.schema import SCHEMA_REVISION
+    from closingbell.triggers import calendar_version
+
+    facts = {
+        "closingbell": __version__,
+        "schema": SCHEMA_REVISION,
+        "calendars": calendar_version(),
+        "python": platform.python_version(),
+    }
+    out = Output(as_json)
+    if as_json:
+        out.document(facts)
+    else:
+        for name, value in facts.items():
+            out.say(f"{name:<12} {value}")
+
+
+for panel, members in {
+    _WORK: (demo, serve, worker, submit, event),
+    _SEE: (runs, tasks, events, alerts),
+    _KEEP: (doctor, version),
+}.items():
+    for command in members:
+        # click passes over what follows an argument with several words otherwise.
+        commands.command(rich_help_panel=panel)(command)
+commands.add_typer(run_commands, name="run", rich_help_panel=_SEE, no_args_is_help=True)
+commands.add_typer(schedule_commands, name="schedule", rich_help_panel=_SEE, no_args_is_help=True)
+commands.add_typer(db_commands, name="db", rich_help_panel=_KEEP, no_args_is_help=True)
+
+
+def main() -> None:
+    """Run a command; ends the process with one of the documented exit codes."""
+    commands()
+
+
+if __name__ == "__main__":
+    main()

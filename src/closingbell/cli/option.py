@@ -1,0 +1,44 @@
+"""Options that several commands share, with the same words everywhere."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+AppTarget = Annotated[
+    str | None,
+    typer.Option(
+        "--app",
+        metavar="TARGET",
+        envvar="CLOSINGBELL_APP",
+        help="The app: module:name or path/desk.py:name (name defaults to app).",
+    ),
+]
+DatabaseAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="ADDRESS",
+        help="sqlite:///file, a file's path, or postgresql://...; leads over "
+        "CLOSINGBELL_DATABASE, closingbell.toml and the app's own.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug logs.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any setting, such as thread_slots=32 or lease_s=10; leads over all else.",
+    ),
+]
+TargetArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[TARGET]",
+        help="module:name or path/desk.py:name; default --app.",
+        show_default=False,
+    ),
+]

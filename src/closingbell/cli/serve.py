@@ -1,0 +1,206 @@
+"""`serve` and `worker`: an app at work until it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from closingbell.cli.failure import guarded
+from closingbell.cli.option import (
+    AppTarget,
+    AsJson,
+    Assignments,
+    DatabaseAddress,
+    Debug,
+    TargetArgument,
+)
+
+if TYPE_CHECKING:
+    from closingbell.app import App
+    from closingbell.cli.output import Output
+
+#: How many of the next firings are told at the start.
+_TOLD = 8
+#: How often a bursting worker asks whether it is done, in machine seconds.
+_BURST_LOOK_S = 0.1
+
+
+@guarded
+def serve(
+    target: TargetArgument = None,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Fire schedules and run tasks, until Ctrl-C or SIGTERM; then drain and stop.
+
+    A first Ctrl-C lets what runs finish within the setting grace_s; a second one ends at once.
+    """
+    _work(target, app_target, database, assignments, as_json, scheduler=True)
+
+
+@guarded
+def worker(
+    target: TargetArgument = None,
+    burst: Annotated[
+        bool, typer.Option("--burst", help="Run what is due now, then stop by itself.")
+    ] = False,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Run tasks, without firing schedules: add as many as the work needs, on any machine.
+
+    Retries and delayed runs become due through any `serve` on the same store.
+    """
+    if burst:
+        _burst(target, app_target, database, assignments, as_json)
+    else:
+        _work(target, app_target, database, assignments, as_json, scheduler=False)
+
+
+def _prepare(
+    target: str | None,
+    app_target: str | None,
+    database: str | None,
+    assignments: list[str] | None,
+    as_json: bool,
+) -> tuple[App, Output]:
+    from closingbell.cli.access import app_of_target
+    from closingbell.cli.output import Output
+    from closingbell.cli.target import require_target
+
+    app = app_of_target(require_target(target, app_target), database, assignments)
+    return app, Output(as_json, app.settings.timezone)
+
+
+def _work(
+    target: str | None,
+    app_target: str | None,
+    database: str | None,
+    assignments: list[str] | None,
+    as_json: bool,
+    *,
+    scheduler: bool,
+) -> None:
+    app, out = _prepare(target, app_target, database, assignments, as_json)
+    try:
+        app.start(block=False, scheduler=scheduler)
+        _greet(app, out, scheduler)
+        # What already works is left alone; this waits, and drains at the end.
+        app.start(block=True, scheduler=scheduler)
+    finally:
+        app.stop()
+    out.note("stopped: nothing is lost, what did not finish was given back")
+
+
+def _greet(app: App, out: Output, scheduler: bool) -> None:
+    from closingbell import __version__
+
+    firings = _next_firings(app) if scheduler else []
+    if out.as_json:
+        out.line(
+            {
+                "event": "ready",
+                "version": __version__,
+                "database": app.store.database.label,
+                "scheduler": scheduler,
+                "tasks": sorted(task.name for task in app.registry),
+                "next_firings": [{"task": name, "fire_at": at} for at, name in firings],
+            }
+        )
+        return
+    role = "scheduler and worker" if scheduler else "worker"
+    out.note(f"closingbell {__version__}: {role} on {app.store.database.label}")
+    out.note(f"tasks: {', '.join(sorted(task.name for task in app.registry)) or 'none'}")
+    if scheduler:
+        for at, name in firings:
+            out.note(f"  {out.cell(at)}  {name}")
+        if not firings:
+            out.note("no schedule has a next firing: tasks run when they are submitted")
+    out.note("Ctrl-C drains and stops")
+
+
+def _next_firings(app: App) -> list[tuple[datetime, str]]:
+    from closingbell.core.clock import from_micros
+
+    rows: Iterable[dict[str, Any]] = app.store.schedules.list_all()
+    waiting = [
+        (from_micros(row["next_fire_at"]), str(row["task"]))
+        for row in rows
+        if row["next_fire_at"] is not None and row["paused_at"] is None
+    ]
+    return sorted(waiting)[:_TOLD]
+
+
+def _burst(
+    target: str | None,
+    app_target: str | None,
+    database: str | None,
+    assignments: list[str] | None,
+    as_json: bool,
+) -> None:
+    app, out = _prepare(target, app_target, database, assignments, as_json)
+    clock = app.clock
+    began = clock.monotonic()
+    try:
+        app.store.queue.promote(clock.micros())
+        before = _counts(app)
+        app.start(block=False, scheduler=False)
+        with out.progress() as progress:
+            bar = progress.add_task("draining", total=_unfinished(before) or None)
+            idle_looks = 0
+            while idle_looks < 2:
+                clock.sleep(_BURST_LOOK_S * clock.speed)
+                now = _counts(app)
+                ended = _ended(now) - _ended(before)
+                progress.update(bar, completed=ended, total=ended + _unfinished(now))
+                idle = not app.machinery.running_here() and not _unfinished(now)
+                idle_looks = idle_looks + 1 if idle else 0
+        after = _counts(app)
+    finally:
+        app.stop()
+    took_s = clock.monotonic() - began
+    ended_by_state = {
+        state: after[state] - before[state] for state in _FINAL if after[state] != before[state]
+    }
+    if out.as_json:
+        out.document({"ended": ended_by_state, "took_s": round(took_s, 3)})
+    else:
+        told = ", ".join(f"{count} {state}" for state, count in ended_by_state.items())
+        out.note(f"drained in {took_s:.1f} s: {told or 'nothing was due'}")
+
+
+_FINAL = ("success", "failed", "cancelled", "skipped")
+
+
+def _counts(app: App) -> dict[str, int]:
+    """Count the runs of this app's tasks by state, those that are due later left out."""
+    from sqlalchemy import func, select
+
+    from closingbell.store.schema import runs
+
+    names = [task.name for task in app.registry]
+    query = (
+        select(runs.c.state, func.count())
+        .where(runs.c.task.in_(names), runs.c.state != "scheduled")
+        .group_by(runs.c.state)
+    )
+    with app.store.database.reading() as connection:
+        found = {row[0]: int(row[1]) for row in connection.execute(query)}
+    return {state: found.get(state, 0) for state in ("pending", "running", *_FINAL)}
+
+
+def _unfinished(counts: dict[str, int]) -> int:
+    return counts["pending"]
+
+
+def _ended(counts: dict[str, int]) -> int:
+    return sum(counts[state] for state in _FINAL)

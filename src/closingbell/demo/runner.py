@@ -1,0 +1,123 @@
+"""From an empty file to a summary: the desk's week, at work on the real engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from closingbell.app import App
+from closingbell.core.clock import ScaledClock
+from closingbell.core.error import SettingError
+from closingbell.core.run import ACTIVE_STATES
+from closingbell.demo.book import Book
+from closingbell.demo.desk import CHILDREN, ZONE, make_desk
+from closingbell.demo.summary import summarise
+
+#: The days around Thanksgiving of 2012: a holiday on Thursday, an early close on Friday.
+START = datetime(2012, 11, 21, 6, 0, tzinfo=ZoneInfo(ZONE))
+END = datetime(2012, 11, 26, 18, 0, tzinfo=ZoneInfo(ZONE))
+#: Desk seconds in one real second: the five days and a half pass in 40 seconds.
+SPEED = 12_000.0
+#: Real seconds between two looks at the desk.
+_LOOK_S = 0.1
+#: Real seconds that runs may take to end after the desk's clock has reached the end.
+_LAST_RUNS_S = 30.0
+
+
+class Demo:
+    """One demo on one SQLite file.
+
+    Attributes:
+        path: the file.
+        clock: the desk's accelerated time; it starts when the desk opens.
+        start: where it starts; end: where the accelerated part is over.
+        speed: desk seconds in one real second.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        speed: float = SPEED,
+        end: datetime = END,
+        **settings: Any,
+    ) -> None:
+        """Prepare; nothing is written yet.
+
+        Args:
+            path: a file that is not there yet.
+            speed: desk seconds in one real second.
+            end: until when the accelerated part lasts.
+            settings: any field of `Settings`.
+
+        Raises:
+            SettingError: the file is there, the speed is impossible, or the end too early.
+        """
+        if path.exists():
+            raise SettingError(
+                "database", str(path), "a new file: a demo begins with an empty desk"
+            )
+        if not 1 <= speed <= 100_000:
+            raise SettingError("speed", speed, "desk seconds in a second, from 1 to 100000")
+        if end <= START:
+            raise SettingError("until", end.isoformat(), f"an instant after {START.isoformat()}")
+        self.path = path.absolute()
+        self.start, self.end, self.speed = START, end, speed
+        self._settings = settings
+        self._reached = end
+
+    def play(self, watch: Callable[[App, Book], None]) -> dict[str, Any]:
+        """Run the desk until the end, call `watch` at every look, and return the summary."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        clock = ScaledClock(self.start, self.speed)
+        app, book = make_desk(self.path, clock, **self._settings)
+        try:
+            # The desk's tables first: a schedule may fire as soon as the app has started.
+            book.create()
+            with app.running():
+                app.submit_many("preflight", [{"child": n} for n in range(CHILDREN)])
+                while clock.now() < self.end:
+                    clock.sleep(_LOOK_S * self.speed)
+                    watch(app, book)
+                self._await_last_runs(app, book, watch)
+                self._reached = clock.now()
+                return self.summary(app, book)
+        finally:
+            book.close()
+
+    def _await_last_runs(self, app: App, book: Book, watch: Callable[[App, Book], None]) -> None:
+        deadline = app.clock.monotonic() + _LAST_RUNS_S
+        for schedule in app.store.schedules.list_all():
+            # What fires after the end belongs to the time after the demo.
+            app.store.schedules.pause(schedule["id"], "the demo is over", None, app.clock.micros())
+        while app.clock.monotonic() < deadline:
+            if not any(app.store.runs.counts()[state] for state in ACTIVE_STATES):
+                return
+            app.clock.sleep(_LOOK_S * self.speed)
+            watch(app, book)
+
+    def summary(self, app: App, book: Book) -> dict[str, Any]:
+        """Return the summary of what is stored."""
+        return summarise(
+            app.store,
+            book,
+            start=self.start,
+            end=self.end,
+            speed=self.speed,
+            timezone=ZONE,
+        )
+
+    def serve(self) -> None:
+        """Go on where the accelerated clock stopped, in real time, until Ctrl-C or SIGTERM."""
+        clock = ScaledClock(self._reached, 1.0)
+        app, book = make_desk(self.path, clock, **self._settings)
+        try:
+            for schedule in app.store.schedules.list_all():
+                app.store.schedules.resume(schedule["id"], schedule["next_fire_at"])
+            app.start(block=True)
+        finally:
+            app.stop()
+            book.close()
