@@ -12,8 +12,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,22 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 
 _KINDS = {str: "TEXT", int: "INTEGER", float: "NUMBER", list[str]: "TEXT"}
-_MADE = "<!-- Made by scripts/build_reference.py: change the code or that script, not this page. -->\n"
+_MADE = (
+    "<!-- Made by scripts/build_reference.py: change the code or that script, not this page. -->\n"
+)
+#: Public to other files of closingbell, not to users.
+_INNER = {
+    "declare",
+    "declare_schedule",
+    "declared_schedules",
+    "machinery",
+    "store",
+    "request_cancel",
+}
+#: Classes that users make themselves.
+_CONSTRUCTED = {
+    "Task", "RetryPolicy", "Rate", "Skip", "Snooze", "Cancel", "SimulatedClock", "ScaledClock",
+}  # fmt: skip
 #: What the rows of a table are, where the schema's own comment does not say it.
 _TABLE_NOTES = {
     "schedules": "What fires: trigger, payload and policies as JSON text, with the next instant. "
@@ -73,7 +88,7 @@ def option_lines(docstring: str) -> dict[str, list[tuple[str, str]]]:
     return groups
 
 
-def table(columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+def table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """Return a Markdown table."""
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
@@ -88,8 +103,8 @@ def sentence(text: str) -> str:
 
 def _value(value: object) -> str:
     if isinstance(value, float) and value >= 86_400 and value % 86_400 == 0:
-        return f"`{value:g}` ({value / 86_400:g} days)"
-    return f"`{value!r}`" if not isinstance(value, float) else f"`{value:g}`"
+        return f"`{value:.0f}` ({value / 86_400:g} days)"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value!r}`"
 
 
 # --- the pages -----------------------------------------------------------------------
@@ -152,7 +167,7 @@ These variables are read when `create_app` is called or a command starts. Truth 
 `true`, `yes` or `on`, and `0`, `false`, `no` or `off`. Other variables that begin with
 `CLOSINGBELL_` are ignored. Types and defaults are on the page of the [settings](settings.md).
 
-{table(("Variable", "Means"), iter(rows))}"""
+{table(("Variable", "Means"), rows)}"""
 
 
 def options_page() -> str:
@@ -171,9 +186,7 @@ def options_page() -> str:
     parts = []
     for docstring in (ScheduleOptions.__doc__, TaskOptions.__doc__):
         for heading, lines in option_lines(docstring or "").items():
-            parts.append(
-                f"## {heading}\n\n{table(('Option', 'Type', 'Means'), rows(lines))}"
-            )
+            parts.append(f"## {heading}\n\n{table(('Option', 'Type', 'Means'), rows(lines))}")
     return f"""{_MADE}
 # Task options
 
@@ -206,7 +219,9 @@ def errors_page() -> str:
     from closingbell.cli.failure import exit_code_of
     from closingbell.core.error import ClosingbellError, StoreError
 
-    def tree(cls: type[ClosingbellError], depth: int) -> Iterator[tuple[int, type[ClosingbellError]]]:
+    def tree(
+        cls: type[ClosingbellError], depth: int
+    ) -> Iterator[tuple[int, type[ClosingbellError]]]:
         yield depth, cls
         for child in cls.__subclasses__():
             yield from tree(child, depth + 1)
@@ -318,7 +333,7 @@ def _command(path: tuple[str, ...], command: Any) -> str:
         rows.append((flags, takes, (parameter.help or _plain_help(parameter)) + note))
     body = f"```text\n{' '.join(usage)}{' [OPTIONS]' if rows else ''}\n```\n\n{text}\n"
     if rows:
-        body += "\n" + table(("Argument or option", "Takes", "Means"), iter(rows))
+        body += "\n" + table(("Argument or option", "Takes", "Means"), rows)
     return body
 
 
@@ -358,9 +373,7 @@ def store_page() -> str:
         ]
         promised = "\n".join([*checks, *unique])
         held = f"\nHeld by the database:\n\n{promised}\n" if promised else ""
-        parts.append(
-            f"## `{name}`\n\n{notes[name]}\n\n{table(('Column', 'Type', ''), rows)}{held}"
-        )
+        parts.append(f"## `{name}`\n\n{notes[name]}\n\n{table(('Column', 'Type', ''), rows)}{held}")
     states = table(
         ("State", "May become"),
         (
@@ -384,7 +397,8 @@ and `--json` are what stays.
 {states}
 - `runs.outcome` and `attempts.outcome`: `returned`, `raised`, `timed_out`, `lost`, `cancelled`,
   `skipped`, `snoozed`, `given_back`.
-- `runs.cause`: `submit`, `schedule`, `event`, `after`.
+- `runs.cause`: `submit`, `schedule`, `event`, `after`, `retry` (somebody let an ended run run again),
+  `elsewhere` (a result that was reported by `app.monitor.track_task_execution`).
 - `alerts.type`: `task_failure`, `long_execution`, or `task_alert` for what a task sends itself.
 - `workers.state`: `alive`, `stopped`, `dead`.
 - `run_logs.stream`: `stdout`, `stderr`, `log`.
@@ -423,6 +437,136 @@ open. Your own closures, half days and venues: [how to](../howto/own_calendar.md
 {table(("Venue", "Also", "Time zone", "Known from", "Known until"), rows())}"""
 
 
+def python_page() -> str:
+    """Every name that users call, with its signature and the first line of its docstring."""
+    import closingbell
+    from closingbell import centre
+    from closingbell.aio import AsyncApp
+    from closingbell.app import App, create_app
+    from closingbell.core.clock import ScaledClock, SimulatedClock
+    from closingbell.core.context import Context
+    from closingbell.core.limit import Rate
+    from closingbell.core.outcome import Cancel, Skip, Snooze
+    from closingbell.core.retry import RetryPolicy
+    from closingbell.core.run import Attempt, Run
+    from closingbell.handle import RunHandle
+    from closingbell.schedule_handle import ScheduleHandle
+    from closingbell.task import Task
+    from closingbell.trading.algorithm import Algorithm
+
+    groups: dict[str, tuple[type, ...]] = {
+        "Declare": (Task, RetryPolicy, Rate),
+        "Submit, wait, ask": (RunHandle, Run, Attempt, ScheduleHandle),
+        "Inside a task": (Context, Algorithm, Skip, Snooze, Cancel),
+        "Clocks for tests and rehearsals (`closingbell.core.clock`)": (SimulatedClock, ScaledClock),
+        "The scheduler-centre document's classes (`closingbell.centre`)": (
+            centre.TaskRegistry,
+            centre.TaskScheduler,
+            centre.TaskExecutor,
+            centre.RetryController,
+            centre.TaskMonitor,
+            centre.AlertManager,
+            centre.PerformanceTracker,
+        ),
+    }
+    names = ", ".join(f"`{name}`" for name in sorted(closingbell.__all__))
+    calls = table(
+        ("Call", "Does"),
+        ((f"`create_app{_signature(create_app)}`", _first(create_app)), *_members(App)),
+    )
+    parts = [
+        f"## {heading}\n\n" + "\n".join(_class_section(cls) for cls in classes)
+        for heading, classes in groups.items()
+    ]
+    return f"""{_MADE}
+# Python
+
+`from closingbell import ...` has {names}.
+
+Triggers are in `closingbell.triggers`, errors in `closingbell.core.error`. Every name has a docstring with
+units and errors: `help(app.submit)`. Classes without a call in their heading are made by the app.
+
+## The app
+
+{calls}
+The faces of the scheduler-centre document are `app.registry`, `app.scheduler`, `app.executor`,
+`app.retry_controller` and `app.monitor`.
+
+### `app.aio`
+
+The same for async code: {", ".join(f"`{name}`" for name, _ in _public(AsyncApp))}.
+
+{chr(10).join(parts)}"""
+
+
+def _class_section(cls: type) -> str:
+    said = attribute_lines(cls.__doc__ or "")
+    listed = [(f"`{name}`", sentence(text)) for name, text in said.items()]
+    listed += [row for row in _members(cls) if row[0].strip("`") not in said]
+    body = "\n" + table(("Name", "Is or does"), listed) if listed else ""
+    plain = [f"`{f.name}`" for f in fields(cls) if f.name not in said] if is_dataclass(cls) else []
+    also = f"\nAlso: {', '.join(plain)}.\n" if plain and said else ""
+    call = _signature(cls) if cls.__name__ in _CONSTRUCTED else ""
+    return f"### `{cls.__name__}{call}`\n\n{sentence(_first(cls))}\n{body}{also}"
+
+
+def _members(cls: type) -> list[tuple[str, str]]:
+    rows = []
+    for name, member in _public(cls):
+        shown = name if isinstance(member, property) else f"{name}{_signature(member)}"
+        rows.append((f"`{shown}`", sentence(_first(member))))
+    return rows
+
+
+def _public(cls: type) -> list[tuple[str, Any]]:
+    """Return what a class declares for its callers, in the order of the source."""
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("closingbell")]
+    found: dict[str, Any] = {}
+    for base in ours:
+        for name, member in vars(base).items():
+            described = (getattr(member, "__doc__", None) or "").strip()
+            callable_or_property = isinstance(member, (property, staticmethod, classmethod)) or (
+                callable(member) and not isinstance(member, type)
+            )
+            if not name.startswith("_") and callable_or_property and described:
+                found.setdefault(name, member)
+    return [pair for pair in found.items() if pair[0] not in _INNER]
+
+
+class _Shown:
+    """A default that is written as its text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _signature(function: Any) -> str:
+    import inspect
+    from datetime import timedelta
+
+    inner = getattr(function, "__func__", function)
+    if isinstance(function, type):
+        inner = function.__init__  # type: ignore[misc]
+    kept = []
+    for name, parameter in inspect.signature(inner).parameters.items():
+        if name in ("self", "cls"):
+            continue
+        shown = parameter.replace(annotation=inspect.Parameter.empty)
+        if isinstance(parameter.default, timedelta):
+            shown = shown.replace(default=_Shown(f"{parameter.default.total_seconds():g} s"))
+        kept.append(shown)
+    return str(inspect.Signature(kept))
+
+
+def _first(thing: Any) -> str:
+    import inspect
+
+    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
+
+
 def _table_comments() -> dict[str, str]:
     """Return the `#:` comments above the tables of the schema, by table."""
     found: dict[str, str] = {}
@@ -456,6 +600,7 @@ def _enum_comments(path: str, name: str) -> dict[str, str]:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "python.md": python_page,
     "settings.md": settings_page,
     "environment.md": environment_page,
     "task_options.md": options_page,

@@ -45,7 +45,7 @@ class Reader:
         self._environment = {
             **kept,
             "PATH": scripts + os.pathsep + kept.get("PATH", ""),
-            "PYTHONUNBUFFERED": "1", "CLOSINGBELL_GUARDIAN": "0",
+            "PYTHONUNBUFFERED": "1",
             "PYTHONIOENCODING": "utf-8",
             "COLUMNS": "120",
             "TERM": "dumb",
