@@ -9,7 +9,7 @@ from sqlalchemy import Select, func, select
 from closingbell.store.codec import from_json, instant
 from closingbell.store.database import Database
 from closingbell.store.insert import upsert
-from closingbell.store.schema import attempts, dismissals, literals, runs
+from closingbell.store.schema import attempts, dismissals, literal, literals, runs
 
 
 class StoredFailures:
@@ -29,7 +29,7 @@ class StoredFailures:
             Dicts with `id`, `task`, `state`, `attempt`, `failed_at` (aware) and `error` (a dict).
         """
         failed = _failures(runs.c.finished_at, run_id, limit).where(
-            runs.c.state == "failed",
+            runs.c.state == literal("failed"),
             # Says to the planner what the partial index needs to hear.
             runs.c.state.in_(literals(("failed", "cancelled", "skipped"))),
         )

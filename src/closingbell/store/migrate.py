@@ -15,6 +15,9 @@ from closingbell.store.schema import SCHEMA_REVISION, facts, metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
+#: Where the revisions are.
+FOLDER = Path(__file__).parent / "migrations"
+
 _LOCK = 0x636C6F73696E6762  # "closingb": PostgreSQL's advisory lock while the schema changes
 
 
@@ -100,7 +103,7 @@ def _config(connection: Any) -> Config:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(FOLDER))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config

@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy import and_, case, func, select, update
 
+from closingbell.core.clock import to_micros
 from closingbell.core.error import InvalidTransition, UnknownRun
 from closingbell.core.run import Attempt, Run, RunState
 from closingbell.store.codec import instant, read_attempt, read_run, storable
 from closingbell.store.database import Database
-from closingbell.store.schema import attempts, literals, rate_uses, run_logs, runs
+from closingbell.store.schema import attempts, literal, literals, rate_uses, run_logs, runs
 
 _FINAL = ("success", "failed", "cancelled", "skipped")
 #: What an attempt did when `error` is its own, not an earlier attempt's.
@@ -89,62 +90,84 @@ class StoredRuns:
         query = select(runs).order_by(runs.c.id.desc()).limit(limit)
         if task is not None:
             query = query.where(runs.c.task == task)
-        if states:
-            query = query.where(runs.c.state.in_(list(states)))
-            if set(states) <= set(_RARE):
-                # Says to the planner what the partial index needs to hear.
-                query = query.where(runs.c.state.in_(literals(_RARE)))
         if schedule_id is not None:
             query = query.where(runs.c.schedule_id == schedule_id)
         if before is not None:
             query = query.where(runs.c.id < before)
+        # One query for each state, since each has an index of its own.
+        queries = [query.where(_in_state(state)) for state in states] or [query]
         with self._database.reading() as connection:
-            return [read_run(row._mapping) for row in connection.execute(query)]
+            found = [row for one in queries for row in connection.execute(one)]
+        found.sort(key=lambda row: row.id, reverse=True)
+        return [read_run(row._mapping) for row in found[:limit]]
 
     def waiting(self, limit: int = 100, until: int | None = None) -> list[Run]:
-        """Return runs that have not started, in the order in which they will be claimed."""
-        query = (
-            select(runs)
-            .where(runs.c.state.in_(("scheduled", "pending")))
-            .order_by(runs.c.state, runs.c.priority, runs.c.due_at, runs.c.id)
-            .limit(limit)
-        )
+        """Return runs that have not started, in the order in which they will be claimed.
+
+        Args:
+            limit: at most so many.
+            until: only those that are due by then.
+        """
+        order = (runs.c.priority, runs.c.due_at, runs.c.id)
+        pending = select(runs).where(runs.c.state == literal("pending")).limit(limit)
         if until is not None:
-            query = query.where(runs.c.due_at <= until)
+            pending = pending.where(runs.c.due_at <= until)
+        later = select(runs).where(runs.c.state == literal("scheduled"))
+        later = later.order_by(runs.c.due_at, runs.c.id)
+        if until is not None:
+            later = later.where(runs.c.due_at <= until)
         with self._database.reading() as connection:
-            return [read_run(row._mapping) for row in connection.execute(query)]
+            found: list[Any] = []
+            for executor in _executors(connection):
+                mine = pending.where(runs.c.executor == executor).order_by(*order)
+                for kind in (runs.c.lane.is_(None), runs.c.lane.is_not(None)):
+                    found += connection.execute(mine.where(kind))
+            found.sort(key=lambda row: (row.priority, row.due_at, row.id))
+            if len(found) < limit:
+                found += connection.execute(later.limit(limit - len(found)))
+        return [read_run(row._mapping) for row in found[:limit]]
 
     def ahead_of(self, run: Run, limit: int = 10_000) -> int:
         """Return how many pending runs of its executor come before `run` (at most `limit`)."""
-        due_at = run.due_at
-        from closingbell.core.clock import to_micros
-
-        mine = (run.priority, to_micros(due_at), run.id)
+        priority, due_at = run.priority, to_micros(run.due_at)
         before = (
             select(runs.c.id)
-            .where(runs.c.state == "pending", runs.c.executor == run.executor)
+            .where(runs.c.state == literal("pending"), runs.c.executor == run.executor)
             .where(
-                (runs.c.priority < mine[0])
-                | and_(runs.c.priority == mine[0], runs.c.due_at < mine[1])
-                | and_(runs.c.priority == mine[0], runs.c.due_at == mine[1], runs.c.id < mine[2])
+                (runs.c.priority < priority)
+                | and_(runs.c.priority == priority, runs.c.due_at < due_at)
+                | and_(runs.c.priority == priority, runs.c.due_at == due_at, runs.c.id < run.id)
             )
             .limit(limit)
-        ).subquery()
+        )
         with self._database.reading() as connection:
-            return int(connection.execute(select(func.count()).select_from(before)).scalar_one())
+            counts = [
+                connection.execute(select(func.count()).select_from(one.subquery())).scalar_one()
+                for one in (
+                    before.where(runs.c.lane.is_(None)),
+                    before.where(runs.c.lane.is_not(None)),
+                )
+            ]
+        return min(int(sum(counts)), limit)
 
     def counts(self) -> dict[str, int]:
         """Return how many runs stand in each state."""
-        query = select(runs.c.state, func.count()).group_by(runs.c.state)
+        found: dict[str, int] = {}
         with self._database.reading() as connection:
-            found = {row[0]: int(row[1]) for row in connection.execute(query)}
-        return {state.value: found.get(state, 0) for state in RunState}
+            everything = connection.execute(select(func.count()).select_from(runs)).scalar_one()
+            for state in RunState:
+                # Most runs have succeeded: they are what is left, and only the others are counted.
+                if state is not RunState.SUCCESS:
+                    query = select(func.count()).where(_in_state(state.value))
+                    found[state.value] = int(connection.execute(query).scalar_one())
+        found["success"] = int(everything) - sum(found.values())
+        return {state.value: found[state.value] for state in RunState}
 
     def running_lanes(self) -> dict[str, int]:
         """Return how many runs are running in each lane."""
         query = (
             select(runs.c.lane, func.count())
-            .where(runs.c.state == "running", runs.c.lane.is_not(None))
+            .where(runs.c.state == literal("running"), runs.c.lane.is_not(None))
             .group_by(runs.c.lane)
         )
         with self._database.reading() as connection:
@@ -174,7 +197,7 @@ class StoredRuns:
 
     def running_counts(self) -> dict[str, int]:
         """Return how many runs of each task are running."""
-        query = select(runs.c.task, func.count()).where(runs.c.state == "running")
+        query = select(runs.c.task, func.count()).where(runs.c.state == literal("running"))
         with self._database.reading() as connection:
             rows = connection.execute(query.group_by(runs.c.task))
             return {row[0]: int(row[1]) for row in rows}
@@ -199,7 +222,7 @@ class StoredRuns:
                 return "cancelled"
             asked = connection.execute(
                 update(runs)
-                .where(runs.c.id == run_id, runs.c.state == "running")
+                .where(runs.c.id == run_id, runs.c.state == literal("running"))
                 .values(
                     cancel_requested_at=func.coalesce(runs.c.cancel_requested_at, now),
                     cancel_reason=func.coalesce(runs.c.cancel_reason, reason),
@@ -323,6 +346,29 @@ class StoredRuns:
         for row in found:
             row["written_at"] = instant(row["written_at"])
         return found
+
+
+def _in_state(state: str) -> Any:
+    mine = runs.c.state == literal(state)
+    if state in _RARE:
+        # Says to the planner what the partial index needs to hear.
+        return and_(mine, runs.c.state.in_(literals(_RARE)))
+    return mine
+
+
+def _executors(connection: Any) -> list[str]:
+    """Return the executors that runs are pending for: one seek for each, whatever waits."""
+    found: set[str] = set()
+    for kind in (runs.c.lane.is_(None), runs.c.lane.is_not(None)):
+        name: str | None = ""
+        while name is not None:
+            query = select(func.min(runs.c.executor)).where(
+                runs.c.state == literal("pending"), kind, runs.c.executor > name
+            )
+            name = connection.execute(query).scalar_one()
+            if name is not None:
+                found.add(name)
+    return sorted(found)
 
 
 def _move_to_ledger(connection: Any, row: Any) -> None:

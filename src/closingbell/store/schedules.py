@@ -11,7 +11,7 @@ from closingbell.core.error import UnknownSchedule
 from closingbell.core.port import Firing, Move
 from closingbell.store.database import Database
 from closingbell.store.insert import insert_of
-from closingbell.store.schema import firings, runs, schedules
+from closingbell.store.schema import firings, literal, runs, schedules
 
 #: Ids that one statement names.
 _CHUNK = 500
@@ -328,6 +328,6 @@ def _cancel_others(connection: Connection, schedule_id: str, run_id: str, now: i
     )
     connection.execute(
         update(runs)
-        .where(waiting, runs.c.state == "running", runs.c.cancel_requested_at.is_(None))
+        .where(waiting, runs.c.state == literal("running"), runs.c.cancel_requested_at.is_(None))
         .values(cancel_requested_at=now, cancel_reason=reason)
     )

@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select, update
 from closingbell.core.run import Claim
 from closingbell.store.codec import from_json, to_json
 from closingbell.store.database import Database
-from closingbell.store.schema import runs, workers
+from closingbell.store.schema import literal, runs, workers
 
 
 class StoredWorkers:
@@ -72,7 +72,7 @@ class StoredWorkers:
                 connection.execute(
                     update(workers).where(expired).values(state="dead", stopped_at=now)
                 )
-        held = select(runs.c.worker_id).where(runs.c.state == "running").distinct()
+        held = select(runs.c.worker_id).where(runs.c.state == literal("running")).distinct()
         gone = select(workers.c.id).where(workers.c.state != "alive", workers.c.id.in_(held))
         with self._database.reading() as connection:
             return list(connection.execute(gone).scalars())
@@ -81,7 +81,7 @@ class StoredWorkers:
         """Return what workers hold, as the claims that they were."""
         query = (
             select(runs)
-            .where(runs.c.state == "running", runs.c.worker_id.in_(list(worker_ids)))
+            .where(runs.c.state == literal("running"), runs.c.worker_id.in_(list(worker_ids)))
             .order_by(runs.c.id)
             .limit(limit)
         )
@@ -114,7 +114,7 @@ class StoredWorkers:
     def cancel_requests(self, worker_id: str) -> list[tuple[str, int, str]]:
         """Return (run id, fence, reason) of this worker's runs that should be cancelled."""
         query = select(runs.c.id, runs.c.fence, runs.c.cancel_reason).where(
-            runs.c.state == "running",
+            runs.c.state == literal("running"),
             runs.c.cancel_requested_at.is_not(None),
             runs.c.worker_id == worker_id,
         )
@@ -135,7 +135,7 @@ class StoredWorkers:
 
     def forget(self, stopped_before: int) -> int:
         """Delete workers that ended before an instant and hold nothing."""
-        held = select(runs.c.worker_id).where(runs.c.state == "running")
+        held = select(runs.c.worker_id).where(runs.c.state == literal("running"))
         with self._database.writing() as connection:
             return connection.execute(
                 delete(workers).where(
