@@ -128,7 +128,7 @@ def _tick(
         return Tick(at, False, f"before the schedule starts at {policy.start.isoformat()}")
     for blackout in policy.blackouts:
         if blackout.covers(at):
-            return Tick(at, False, f"blackout: {blackout.describe()}")
+            return Tick(at, False, blackout.describe())
     if not wanted:
         return Tick(at, False, reason or "missed")
     gate = takes_turns(policy)
