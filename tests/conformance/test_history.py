@@ -105,6 +105,21 @@ def test_failures_are_listed_until_they_are_dismissed_or_succeed(desk: Desk) -> 
     assert desk.store.failures.open() == []
 
 
+def test_failure_dismissed_while_it_waits_is_listed_again_when_it_fails_again(desk: Desk) -> None:
+    first, second = desk.submit(2)
+    for run_id in (first, second):
+        desk.finish(run_id, "scheduled", due_at=desk.now, ledger=True, error="{}")
+        desk.advance(1)
+    assert desk.store.failures.dismiss(first, desk.now) is True
+    assert [failure["id"] for failure in desk.store.failures.open()] == [second]
+    desk.advance(1)
+    desk.queue.promote(desk.now)
+    desk.finish(second, "scheduled", due_at=desk.now, ledger=True, error="{}")
+    assert [failure["id"] for failure in desk.store.failures.open()] == [second]
+    desk.finish(first, "scheduled", due_at=desk.now, ledger=True, error="{}")
+    assert [failure["id"] for failure in desk.store.failures.open()] == [second, first]
+
+
 def test_waiting_is_in_the_order_of_claiming(desk: Desk) -> None:
     later = desk.submit_one(state="scheduled", due_at=desk.now + SECOND)
     low, high = desk.submit_one(priority=9), desk.submit_one(priority=1)

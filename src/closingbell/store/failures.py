@@ -36,6 +36,8 @@ class StoredFailures:
         last_failure = (
             select(func.max(attempts.c.finished_at))
             .where(attempts.c.run_id == runs.c.id)
+            # Named, because it also stands one level deeper, where it would count all runs.
+            .correlate(runs)
             .scalar_subquery()
         )
         retrying = _failures(last_failure, run_id, limit).where(
