@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Unpack, overload
 
 from closingbell.core.clock import Clock, SystemClock
 from closingbell.core.error import AppNotRunning, TaskDefinitionError
@@ -86,6 +86,9 @@ class App:
 
     Sync code calls the app; async code awaits the same calls on `app.aio`.
     """
+
+    #: True while a file is imported for its app: an `app.start()` at its end then does nothing.
+    importing: ClassVar[bool] = False
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         """Make an app; use `create_app`.
@@ -246,8 +249,9 @@ class App:
         """
         from closingbell.executor.child import IN_CHILD
 
-        if IN_CHILD:
-            # A script without a main guard is imported again by its child processes.
+        if IN_CHILD or App.importing:
+            # A script without a main guard is imported again by its child processes, and by
+            # the command line, which then starts the app itself.
             return
         self._stop_asked.clear()
         self.machinery.start(worker=worker, scheduler=scheduler)

@@ -254,19 +254,50 @@ def _calendars(app: App, stored: list[Schedule]) -> Iterator[Finding]:
 
 
 def _handlers(app: App) -> Iterator[Finding]:
-    from closingbell.executor.import_path import import_path_of
+    paths = sorted({task.import_path or "" for task in app.registry if task.executor == "process"})
+    if not paths:
+        return
+    problems = _import_elsewhere(paths)
+    for path, problem in problems.items():
+        yield Finding("handlers", _FAIL, f"{path}: {problem}", "a child process must import it")
+    if not problems:
+        yield Finding("handlers", _OK, f"another process can import {len(paths)} process handlers")
 
-    of_processes = [task for task in app.registry if task.executor == "process"]
-    broken = 0
-    for task in of_processes:
-        try:
-            if task.import_path is None:
-                import_path_of(task.handler)
-        except ClosingbellError as problem:
-            broken += 1
-            yield Finding("handlers", _FAIL, str(problem), "move it to the top of a module")
-    if of_processes and not broken:
-        yield Finding("handlers", _OK, f"{len(of_processes)} process handlers can be imported")
+
+# Children find modules where their parent does, and never run a script's main part.
+_IMPORT = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from closingbell.app import App
+from closingbell.executor.import_path import load
+App.importing = True
+problems = {}
+for path in json.loads(sys.argv[2]):
+    try:
+        load(path)
+    except Exception as problem:
+        problems[path] = str(problem)
+sys.stderr.write(json.dumps(problems))
+"""
+_IMPORT_S = 60
+
+
+def _import_elsewhere(paths: list[str]) -> dict[str, str]:
+    """Return what another process could not import, with its error."""
+    import json
+    import subprocess
+    import sys
+
+    asked = [sys.executable, "-c", _IMPORT, json.dumps(sys.path), json.dumps(paths)]
+    try:
+        # Our own interpreter, and the paths of handlers that this process has imported.
+        said = subprocess.run(  # noqa: S603
+            asked, capture_output=True, text=True, timeout=_IMPORT_S, check=True
+        ).stderr
+    except (OSError, subprocess.SubprocessError) as problem:
+        return dict.fromkeys(paths, str(problem))
+    problems: dict[str, str] = json.loads(said.splitlines()[-1])
+    return problems
 
 
 def _cron(app: App) -> Iterator[Finding]:

@@ -13,7 +13,9 @@ from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
 @guarded
 def events(
     kind: Annotated[str | None, typer.Option("--type", help="Only events of this type.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000)] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")
+    ] = 20,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,

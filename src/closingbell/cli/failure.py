@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from closingbell.core.error import (
     ClosingbellError,
@@ -136,11 +136,16 @@ def _hint(error: BaseException) -> str | None:
             return "run it again with --debug and report what it shows"
 
 
-class _Stderr(logging.Handler):
+class _Stderr(logging.StreamHandler[TextIO]):
     """Writes to whatever stderr is at the time, so that a progress display can stand in for it."""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """The present stderr."""
+        return sys.stderr
 
 
 def _log_to_stderr(debug: bool) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
@@ -31,6 +33,35 @@ class Output:
     def __init__(self, as_json: bool, timezone: str = "UTC") -> None:
         self.as_json = as_json
         self._zone = ZoneInfo(timezone)
+        self._data: TextIO | None = None
+
+    @contextmanager
+    def tasks_aside(self) -> Iterator[None]:
+        """Send to stderr what tasks print meanwhile, in this process and in children."""
+        real = sys.stdout
+        real.flush()
+        try:
+            number = real.fileno()
+        except OSError:
+            # Somebody stands in for stdout, and no child inherits that.
+            self._data, sys.stdout = real, sys.stderr
+            try:
+                yield
+            finally:
+                sys.stdout = real
+            return
+        kept = os.dup(number)
+        os.dup2(sys.stderr.fileno(), number)
+        with os.fdopen(os.dup(kept), "w", encoding=real.encoding) as self._data:
+            sys.stdout = sys.stderr
+            try:
+                yield
+            finally:
+                self._data.flush()
+                os.dup2(kept, number)
+                os.close(kept)
+                sys.stdout = real
+                self._data = None
 
     def document(self, value: Any) -> None:
         """Write one JSON document."""
@@ -39,7 +70,7 @@ class Output:
     def line(self, value: Any) -> None:
         """Write one JSON document on one line, at once."""
         self._write(value, indent=None)
-        sys.stdout.flush()
+        (self._data or sys.stdout).flush()
 
     def say(self, text: str) -> None:
         """Write a line of data."""
@@ -123,7 +154,8 @@ class Output:
     def _write(self, value: Any, indent: int | None) -> None:
         import json
 
-        print(json.dumps(value, indent=indent, default=json_value, ensure_ascii=False))
+        text = json.dumps(value, indent=indent, default=json_value, ensure_ascii=False)
+        print(text, file=self._data or sys.stdout)
 
 
 def json_value(value: Any) -> Any:

@@ -29,7 +29,9 @@ def runs(
     state: Annotated[
         list[str] | None, typer.Option("--state", help="Only in this state; repeatable.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000)] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")
+    ] = 20,
     before: Annotated[
         str | None, typer.Option("--before", metavar="ID", help="The page after this run.")
     ] = None,

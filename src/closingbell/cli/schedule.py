@@ -67,7 +67,7 @@ def next_firings(
             show_default=False,
         ),
     ],
-    count: Annotated[int, typer.Option("-n", "--count", min=1, max=1000)] = 5,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, max=1000, help="How many.")] = 5,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say why, and what does not fire in between.")
     ] = False,
@@ -155,7 +155,9 @@ def _told(schedule: Schedule, start: datetime, count: int, explain: bool) -> dic
 @guarded
 def history(
     schedule_id: ScheduleId,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000)] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")
+    ] = 20,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,

@@ -91,13 +91,14 @@ def _work(
     scheduler: bool,
 ) -> None:
     app, out = _prepare(target, app_target, database, assignments, as_json)
-    try:
-        app.start(block=False, scheduler=scheduler)
-        _greet(app, out, scheduler)
-        # What already works is left alone; this waits, and drains at the end.
-        app.start(block=True, scheduler=scheduler)
-    finally:
-        app.stop()
+    with out.tasks_aside():
+        try:
+            app.start(block=False, scheduler=scheduler)
+            _greet(app, out, scheduler)
+            # What already works is left alone; this waits, and drains at the end.
+            app.start(block=True, scheduler=scheduler)
+        finally:
+            app.stop()
     out.note("stopped: nothing is lost, what did not finish was given back")
 
 
@@ -150,23 +151,11 @@ def _burst(
     app, out = _prepare(target, app_target, database, assignments, as_json)
     clock = app.clock
     began = clock.monotonic()
-    try:
-        app.store.queue.promote(clock.micros())
-        before = _counts(app)
-        app.start(block=False, scheduler=False)
-        with out.progress() as progress:
-            bar = progress.add_task("draining", total=_unfinished(before) or None)
-            idle_looks = 0
-            while idle_looks < 2:
-                clock.sleep(_BURST_LOOK_S * clock.speed)
-                now = _counts(app)
-                ended = _ended(now) - _ended(before)
-                progress.update(bar, completed=ended, total=ended + _unfinished(now))
-                idle = not app.machinery.running_here() and not _unfinished(now)
-                idle_looks = idle_looks + 1 if idle else 0
-        after = _counts(app)
-    finally:
-        app.stop()
+    with out.tasks_aside():
+        try:
+            before, after = _drain(app, out)
+        finally:
+            app.stop()
     took_s = clock.monotonic() - began
     ended_by_state = {
         state: after[state] - before[state] for state in _FINAL if after[state] != before[state]
@@ -176,6 +165,25 @@ def _burst(
     else:
         told = ", ".join(f"{count} {state}" for state, count in ended_by_state.items())
         out.note(f"drained in {took_s:.1f} s: {told or 'nothing was due'}")
+
+
+def _drain(app: App, out: Output) -> tuple[dict[str, int], dict[str, int]]:
+    """Work until nothing is due; return the counts before and after."""
+    clock = app.clock
+    app.store.queue.promote(clock.micros())
+    before = _counts(app)
+    app.start(block=False, scheduler=False)
+    with out.progress() as progress:
+        bar = progress.add_task("draining", total=before["pending"] or None)
+        idle_looks = 0
+        while idle_looks < 2:
+            clock.sleep(_BURST_LOOK_S * clock.speed)
+            now = _counts(app)
+            ended = _ended(now) - _ended(before)
+            progress.update(bar, completed=ended, total=ended + now["pending"])
+            idle = not app.machinery.running_here() and not now["pending"]
+            idle_looks = idle_looks + 1 if idle else 0
+    return before, _counts(app)
 
 
 _FINAL = ("success", "failed", "cancelled", "skipped")
@@ -196,10 +204,6 @@ def _counts(app: App) -> dict[str, int]:
     with app.store.database.reading() as connection:
         found = {row[0]: int(row[1]) for row in connection.execute(query)}
     return {state: found.get(state, 0) for state in ("pending", "running", *_FINAL)}
-
-
-def _unfinished(counts: dict[str, int]) -> int:
-    return counts["pending"]
 
 
 def _ended(counts: dict[str, int]) -> int:

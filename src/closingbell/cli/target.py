@@ -71,7 +71,11 @@ def load_app(target: str) -> App:
     location, _, attribute = target.partition(":")
     if not location:
         raise TargetError(target, "it names no module: expected module:app")
-    module = _load_module(target, location)
+    App.importing = True
+    try:
+        module = _load_module(target, location)
+    finally:
+        App.importing = False
     attribute = attribute or DEFAULT_ATTRIBUTE
     found: Any = module
     for part in attribute.split("."):

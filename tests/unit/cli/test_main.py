@@ -1,0 +1,57 @@
+"""What all commands have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer.main
+
+from closingbell.cli.main import commands
+from tests.unit.cli.conftest import Command
+
+
+def every_command(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, member in group.commands.items():
+        if hasattr(member, "commands"):
+            yield from every_command(member, (*path, name))
+        else:
+            yield (*path, name), member
+
+
+EVERY = dict(every_command(typer.main.get_command(commands)))
+
+
+def test_commands_are_those_that_were_promised() -> None:
+    assert {" ".join(path) for path in EVERY} == {
+        "alerts", "db check", "db upgrade", "demo", "doctor", "event", "events", "run cancel",
+        "run logs", "run retry", "run show", "runs", "schedule history", "schedule list",
+        "schedule next", "schedule pause", "schedule resume", "serve", "submit", "tasks",
+        "version", "worker",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_every_command_has_json_debug_and_a_sentence_of_help(path: tuple[str, ...]) -> None:
+    found = {option for parameter in EVERY[path].params for option in parameter.opts}
+    assert {"--json", "--debug"} <= found
+    assert EVERY[path].help
+    for parameter in EVERY[path].params:
+        assert getattr(parameter, "help", None), f"{parameter.name} says nothing"
+
+
+def test_help_says_the_exit_codes(command: Command) -> None:
+    answer = command("--help")
+    assert answer.code == 0
+    assert "130 interrupted" in " ".join(answer.out.split())
+
+
+def test_unknown_option_is_a_usage_error(command: Command) -> None:
+    answer = command("runs", "--nonsense")
+    assert (answer.code, answer.out) == (2, "")
+
+
+def test_version_names_the_schema_and_the_calendars(command: Command) -> None:
+    facts = command("version", "--json").json
+    assert set(facts) == {"closingbell", "schema", "calendars", "python"}
