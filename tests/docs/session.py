@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -17,6 +18,7 @@ from tests.docs.page import Block
 
 #: Seconds for one block.
 PATIENCE_S = 60.0
+REACTION_S = 0.3
 _END = "<end of block>"
 _DRIVER = f"""
 import sys, json, traceback
@@ -122,6 +124,8 @@ class Reader:
                     printed.append(line)
                     if until is not None and until in line:
                         until = None
+                        # As long as a person needs to press Ctrl-C after reading the line.
+                        time.sleep(REACTION_S)
                         process.send_signal(signal.SIGINT)
                 code = process.wait()
         finally:

@@ -115,7 +115,7 @@ def test_methods_of_the_app_that_pages_mention_exist() -> None:
 def test_commands_that_a_page_mentions_exist(page: Path) -> None:
     unknown = []
     text = re.sub(r"\s*\n\s*", " ", page.read_text(encoding="utf-8"))
-    for line in re.findall(r"(?:[`(]|\$ )closingbell ([a-z][^`]*)", text):
+    for line in re.findall(r"(?:[`(]|\$ )closingbell ([a-z][^`$]*)", text):
         words = tuple(re.findall(r"^[a-z]+|(?<= )[a-z]+\b(?![.:=/])", line))
         two, one = words[:2], words[:1]
         if two in COMMANDS or (one in COMMANDS and one not in GROUPS):
