@@ -9,12 +9,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from closingbell.app import App
-from closingbell.core.clock import ScaledClock
+from closingbell.core.clock import ScaledClock, SystemClock
 from closingbell.core.error import SettingError
 from closingbell.core.run import ACTIVE_STATES
 from closingbell.demo.book import Book
 from closingbell.demo.desk import CHILDREN, ZONE, make_desk
 from closingbell.demo.summary import summarise
+from closingbell.store.store import open_store
 
 #: The days around Thanksgiving of 2012: a holiday on Thursday, an early close on Friday.
 START = datetime(2012, 11, 21, 6, 0, tzinfo=ZoneInfo(ZONE))
@@ -71,12 +72,10 @@ class Demo:
 
     def play(self, watch: Callable[[App, Book], None]) -> dict[str, Any]:
         """Run the desk until the end, call `watch` at every look, and return the summary."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._make_tables()
         clock = ScaledClock(self.start, self.speed)
         app, book = make_desk(self.path, clock, **self._settings)
         try:
-            # The desk's tables first: a schedule may fire as soon as the app has started.
-            book.create()
             with app.running():
                 app.submit_many("preflight", [{"child": n} for n in range(CHILDREN)])
                 while clock.now() < self.end:
@@ -85,6 +84,20 @@ class Demo:
                 self._await_last_runs(app, book, watch)
                 self._reached = clock.now()
                 return self.summary(app, book)
+        finally:
+            book.close()
+
+    def _make_tables(self) -> None:
+        """Make the file with all its tables while the desk's clock does not run yet."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        store = open_store(self.path, SystemClock())
+        try:
+            store.prepare()
+        finally:
+            store.close()
+        book = Book(self.path)
+        try:
+            book.create()
         finally:
             book.close()
 
