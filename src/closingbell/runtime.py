@@ -196,6 +196,8 @@ class WorkerRuntime:
             take_logs=self._take_logs,
             prune=self._prune,
         )
+        # Before the first run ends: what was set at run time leads.
+        self.read_policies()
         self.worker.start()
         self._upkeep.start()
 

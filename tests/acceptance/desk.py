@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from closingbell import create_app
 from closingbell.app import App
 from closingbell.core.clock import Clock
+from closingbell.core.run import Run
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 #: How long anything may take before a test says that it never happened.
 PATIENCE_S = 20.0
@@ -25,6 +29,19 @@ def make_app(address: str, clock: Clock | None = None, **settings: Any) -> App:
     return create_app(address, clock=clock, **{"guardian": False, **settings})
 
 
+def in_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
+    """Run an async test on an event loop of its own."""
+
+    @wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        async def whole() -> None:
+            await test(*args, **kwargs)
+
+        asyncio.run(whole())
+
+    return run
+
+
 def eventually(look: Callable[[], T], what: str = "") -> T:
     """Return the first true answer of `look`; for what happens in another process or thread."""
     deadline = time.monotonic() + PATIENCE_S
@@ -34,6 +51,23 @@ def eventually(look: Callable[[], T], what: str = "") -> T:
             return found
         time.sleep(0.005)
     raise AssertionError(f"it never happened: {what or look}")
+
+
+def reached(app: App, run_id: str, until: Callable[[Run], bool]) -> Run:
+    """The run, once `until` is true of it; waits in real seconds whatever the app's clock does."""
+
+    def look() -> Run | None:
+        run = app.get_run(run_id)
+        return run if until(run) else None
+
+    found = eventually(look, f"run {run_id} in the awaited state")
+    assert found is not None
+    return found
+
+
+def ended(app: App, run_id: str) -> Run:
+    """The run, once it has ended."""
+    return reached(app, run_id, lambda run: run.state.is_final)
 
 
 class Gate:

@@ -27,7 +27,7 @@ from closingbell.app import App
 from closingbell.core.clock import ScaledClock
 from closingbell.core.error import TaskDefinitionError
 from closingbell.core.run import Run
-from tests.acceptance.desk import PATIENCE_S, START, make_app
+from tests.acceptance.desk import PATIENCE_S, START, ended, make_app
 
 PAGE = Path(__file__).parent / "task_page"
 BLOCKS = sorted(path.stem for path in PAGE.glob("*.py"))
@@ -214,7 +214,7 @@ def test_task_monitor_reports_failures_and_overdue_tasks_in_any_zone(
     fresh, stale = app.submit("fresh"), app.submit("stale")
     for handle in (fresh, stale):
         handle.result(PATIENCE_S)
-    app.machinery.watch_run(failed.id, lambda run: run.state.is_final, PATIENCE_S)
+    ended(app, failed.id)
     _backdate(app, stale.id, timedelta(hours=3))
 
     run, printed = run_to_end(app, monitor)
@@ -320,7 +320,7 @@ def test_dependent_task_runs_only_after_a_fresh_success(
     app.start(block=False, scheduler=False)
     if situation != "never ran":
         first = app.submit("load", {"fail": situation == "failed"})
-        app.machinery.watch_run(first.id, lambda run: run.state.is_final, PATIENCE_S)
+        ended(app, first.id)
         if situation == "succeeded long ago":
             _backdate(app, first.id, timedelta(hours=3))
     run, printed = run_to_end(app, task)

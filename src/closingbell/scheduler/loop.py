@@ -103,6 +103,8 @@ class SchedulerLoop:
     def _run(self) -> None:
         pause_s = 0.0
         while not self._stopped:
+            # What falls due while the step looks must not be measured by the last one's answer.
+            self._until = None
             try:
                 self._until = self.step()
                 pause_s = 0.0
