@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -152,19 +153,19 @@ class SqliteDatabase:
 
     def writer(self) -> Connection:
         """Return the connection that writes; the caller holds `pen`."""
-        self._notice_replaced_file()
+        self._look_at_file()
         if self._writer is None:
-            with translated():
+            with self._opening():
                 self._writer = self.engine().connect().execution_options(closingbell_writes=True)
-                stat = self.path.stat()
-                self._identity = (stat.st_dev, stat.st_ino)
+            self._remember_file()
         return self._writer
 
     def driver(self) -> Any:
         """Return the writer's sqlite3 connection; the caller holds `pen`."""
         return self.writer().connection.driver_connection
 
-    def _notice_replaced_file(self) -> None:
+    def _look_at_file(self) -> None:
+        # SQLite would make a new file, and go on writing to one that was moved away.
         if self._identity is None:
             return
         try:
@@ -175,11 +176,33 @@ class SqliteDatabase:
                 "and the work goes on"
             ) from problem
         if (stat.st_dev, stat.st_ino) != self._identity:
-            self.close()
+            with self.pen:
+                self.close()
+                self._identity = None
+
+    def _remember_file(self) -> None:
+        if self._identity is None:
+            stat = self.path.stat()
+            self._identity = (stat.st_dev, stat.st_ino)
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            with translated():
+                yield
+        except StoreUnavailable as problem:
+            # SQLite's word for a read-only disk too: readers share a file that they must make.
+            if self.path.exists() and not os.access(self.path.parent, os.W_OK):
+                raise StoreReadOnly(
+                    f"the database cannot be written: {self.path.parent} is read-only"
+                ) from problem
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with translated(), self.engine().connect() as connection:
+        self._look_at_file()
+        with self._opening(), self.engine().connect() as connection:
+            self._remember_file()
             yield connection
 
     @contextmanager
@@ -194,7 +217,6 @@ class SqliteDatabase:
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
-            self._identity = None
             with self._lock:
                 engine, self._engine = self._engine, None
             if engine is not None:
@@ -282,7 +304,7 @@ def store_error(problem: BaseException) -> StoreError:
     low = said.lower()
     if "readonly" in low or "read-only" in low or state == "25006":
         return StoreReadOnly(f"the database cannot be written: {said}")
-    if "disk is full" in low or "no space left" in low or state in ("53100", "53200"):
+    if "disk is full" in low or "no space left" in low or state == "53100":
         return StoreFull(f"the database is full: {said}; free some space, and the work goes on")
     if (
         "locked" in low
