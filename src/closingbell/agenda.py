@@ -130,11 +130,13 @@ class Agenda:
         return None if following is None or (end is not None and following > end) else following
 
     def read_known(self, row: Mapping[str, Any]) -> Schedule | None:
+        """Return the schedule of a stored row, or None when its task is unknown here."""
         return read_schedule(row) if row["task"] in self._registry else None
 
     def scheduled_run(
         self, schedule: Schedule, fire_at: datetime, due_at: datetime, until: datetime, gate: bool
     ) -> tuple[RunTemplate, RunItem]:
+        """Return what to store for one firing; what is due by `until` is pending at once."""
         task = self._registry.resolve(schedule.task)
         template = self._door.scheduled(
             task,

@@ -1,4 +1,8 @@
-"""App: the composition root, and the face that users call."""
+"""App: the composition root, and the face that users call.
+
+Longer than 400 lines because it is the one class whose methods users read; most
+of the lines are what they read.
+"""
 
 from __future__ import annotations
 
@@ -98,8 +102,10 @@ class App:
             TimezoneError: the time zone is unknown.
         """
         from closingbell.core.zone import require_zone
+        from closingbell.store.database import read_address
 
         require_zone(settings.timezone)
+        read_address(settings.database)
         self.settings = settings
         self.clock = clock
         self.registry = TaskRegistry(self._define, self._added)
@@ -536,6 +542,10 @@ class App:
         return define(handler, name, options, self.settings.timezone)  # type: ignore[arg-type]
 
     def _added(self, task: TaskDefinition) -> None:
+        if task.trigger is not None or task.after:
+            from closingbell.submission import check_payload
+
+            check_payload(task, task.payload, self.settings.payload_limit_bytes)
         with self._lock:
             if self._machinery is not None:
                 self._machinery.agenda.adopt(task)

@@ -14,11 +14,19 @@ from closingbell.core.retry import RetryPolicy
 from closingbell.core.schedule import Blackout, SchedulePolicy
 from closingbell.core.task import EXECUTORS, TaskDefinition
 from closingbell.core.trigger import Trigger
+from closingbell.option import (
+    Duration,
+    read_bytes,
+    read_key,
+    read_mapping,
+    read_number,
+    read_positive,
+    read_whole,
+    read_words,
+)
 
 if TYPE_CHECKING:
     from closingbell.core.condition import Condition
-
-Duration = str | float | timedelta
 
 
 class ScheduleOptions(TypedDict, total=False):
@@ -206,32 +214,32 @@ def define(
         name=name,
         handler=handler,
         description=options.get("description") or _first_line(handler.__doc__),
-        timeout=_positive(name, "timeout", options.get("timeout", 300)),
+        timeout=read_positive(name, "timeout", options.get("timeout", 300)),
         retry=retries if isinstance(retries, RetryPolicy) else RetryPolicy(retries=retries),
-        priority=_whole(name, "priority", options.get("priority", 5), 1, 9),
-        tags=_words(name, "tags", options.get("tags", ())),
+        priority=read_whole(name, "priority", options.get("priority", 5), 1, 9),
+        tags=read_words(name, "tags", options.get("tags", ())),
         executor=executor,
         import_path=_import_path(name, handler) if executor == "process" else None,
         trigger=read_trigger(options, timezone),
         policy=read_policy(options, timezone),
-        on_event=_words(name, "on_event", options.get("on_event", ())),
+        on_event=read_words(name, "on_event", options.get("on_event", ())),
         where=_condition(name, options),
         after=_after(name, options.get("after", ())),
-        within=_positive(name, "within", options.get("within", "24h")),
+        within=read_positive(name, "within", options.get("within", "24h")),
         max_concurrent=(
             None
             if options.get("max_concurrent") is None
-            else _whole(name, "max_concurrent", options["max_concurrent"], 1, 1_000_000)
+            else read_whole(name, "max_concurrent", options["max_concurrent"], 1, 1_000_000)
         ),
         rate=None if options.get("rate") is None else Rate.parse(options["rate"]),
-        key=_key(name, options.get("key")),
-        cpu=_number(name, "cpu", options.get("cpu", 0.0)),
-        memory=_bytes(name, options.get("memory", 0)),
-        payload=_mapping(name, options.get("payload", {})),
+        key=read_key(name, options.get("key")),
+        cpu=read_number(name, "cpu", options.get("cpu", 0.0)),
+        memory=read_bytes(name, options.get("memory", 0)),
+        payload=read_mapping(name, options.get("payload", {})),
         retention=(
             None
             if options.get("retention") is None
-            else _positive(name, "retention", options["retention"])
+            else read_positive(name, "retention", options["retention"])
         ),
     )
 
@@ -341,78 +349,6 @@ def _after(name: str, given: Any) -> tuple[str, ...]:
 
         raise CyclicDependency([name, name])
     return tuple(dict.fromkeys(names))
-
-
-def _key(name: str, template: str | None) -> str | None:
-    if template is None:
-        return None
-    import string
-
-    try:
-        fields = [field for _, field, _, _ in string.Formatter().parse(template) if field]
-    except (ValueError, TypeError) as problem:
-        raise TaskDefinitionError(name, f"key={template!r} is no template: {problem}") from problem
-    if not fields or any("." in field or "__" in field for field in fields):
-        raise TaskDefinitionError(
-            name,
-            f"key={template!r}: expected fields of the payload in braces, such as '{{account}}'",
-        )
-    return template
-
-
-def _words(name: str, option: str, given: Any) -> tuple[str, ...]:
-    words = [given] if isinstance(given, str) else given
-    try:
-        result = tuple(words)
-    except TypeError:
-        result = (None,)
-    if not all(isinstance(word, str) and word and len(word) <= 200 for word in result):
-        raise TaskDefinitionError(
-            name, f"{option}={given!r}: expected words of 1 to 200 characters"
-        )
-    return result
-
-
-def _positive(name: str, option: str, given: Duration) -> timedelta:
-    value = parse_duration(given, kind=option)
-    if value <= timedelta():
-        raise TaskDefinitionError(name, f"{option}={given!r}: expected more than nothing")
-    return value
-
-
-def _whole(name: str, option: str, given: Any, least: int, most: int) -> int:
-    if isinstance(given, bool) or not isinstance(given, int) or not least <= given <= most:
-        raise TaskDefinitionError(
-            name, f"{option}={given!r}: expected a whole number from {least} to {most}"
-        )
-    return given
-
-
-def _number(name: str, option: str, given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < 1e6:
-        raise TaskDefinitionError(name, f"{option}={given!r}: expected a number, 0 or more")
-    return float(given)
-
-
-_SIZES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-
-
-def _bytes(name: str, given: Any) -> int:
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
-        return given
-    if isinstance(given, str):
-        text = given.strip().upper()
-        for unit, size in _SIZES.items():
-            number = text.removesuffix(unit).strip()
-            if number != text and number.replace(".", "", 1).isdigit():
-                return int(float(number) * size)
-    raise TaskDefinitionError(name, f"memory={given!r}: expected bytes, or text such as '512MB'")
-
-
-def _mapping(name: str, given: Any) -> dict[str, Any]:
-    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise TaskDefinitionError(name, f"payload={given!r}: expected a mapping with string keys")
-    return dict(given)
 
 
 def _text(given: object) -> str:

@@ -98,7 +98,9 @@ class Link:
         """Give the connection back; the next use opens a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(Exception):
+            import psycopg
+
+            with contextlib.suppress(psycopg.Error, OSError):
                 connection.close()
 
 

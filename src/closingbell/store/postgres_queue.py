@@ -11,30 +11,32 @@ forget would come again with the same fence, and a fence must never repeat.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import msgspec
 
 from closingbell.core.clock import Clock
 from closingbell.core.error import StoreError
-from closingbell.core.limit import Bucket
 from closingbell.core.port import Claimer, Want
 from closingbell.core.run import Claim, RunItem, RunTemplate, Settlement
 from closingbell.store import postgres_sql as sql
 from closingbell.store.codec import read_claims
 from closingbell.store.database import PostgresDatabase
 from closingbell.store.insert import insert_on
-from closingbell.store.lanes import Candidate, LaneClaims
+from closingbell.store.lanes import LaneClaims
 from closingbell.store.postgres_hint import Listener, Notifier
+from closingbell.store.postgres_lanes import PostgresLanes, scalar
 from closingbell.store.postgres_link import Link, Links, number_array, text_array
+from closingbell.store.postgres_values import (
+    claim_values,
+    insert_values,
+    settlement_values,
+    success_values,
+)
 
 #: Runs that one statement may carry.
 CHUNK = 5_000
 #: How often the server's clock is compared with the machine's, in seconds.
 _CLOCK_S = 30.0
-
-_read_candidates = msgspec.json.Decoder(list[tuple[int, int, str | None, Claim]]).decode
 
 
 class _Held:
@@ -92,7 +94,9 @@ class PostgresQueue:
         else:
             with self._links.open() as link, link.transaction():
                 for start in range(0, len(items), CHUNK):
-                    link.execute(sql.INSERT_MANY, _columns(template, items[start : start + CHUNK]))
+                    link.execute(
+                        sql.INSERT_MANY, insert_values(template, items[start : start + CHUNK])
+                    )
             ids = [item.id for item in items]
             self._serve()
         return ids
@@ -184,7 +188,7 @@ class PostgresQueue:
                 or template.task in want.unknown
             ):
                 continue
-            now = self._clock.micros()
+            now = max(self._clock.micros(), template.due_at)
             with self._link() as link:
                 values = template._asdict()
                 values.update(
@@ -301,11 +305,11 @@ class PostgresQueue:
             for s in written:
                 simple = s.state == "success" and not s.logs and s.alert is None
                 (plain if simple else rest).append(s)
-            statement, values = sql.EXCHANGE, _claim_values(held.claimer, want, self._clock)
-            values.update(_plain_values(plain))
+            statement, values = sql.EXCHANGE, claim_values(held.claimer, want, self._clock)
+            values.update(success_values(plain))
             if rest:
                 statement = sql.EXCHANGE_FULL
-                values.update(_full_values(rest))
+                values.update(settlement_values(rest))
             row = link.execute(statement, values).fetchone()
             refused = set() if row[0] == len(written) else _refused(link, written)
         held.uncertain.clear()
@@ -317,7 +321,7 @@ class PostgresQueue:
             # Who claims in lanes claims alone: what is counted stays true until the commit.
             link.execute(sql.LANE_LOCK)
             now = self._clock.micros()
-            facts = _LaneFacts(link, text_array(list(want.unknown)), now)
+            facts = PostgresLanes(link, text_array(list(want.unknown)), now)
             limited = LaneClaims(facts, want.room, now)
             for executor, free in want.free.items():
                 lanes = [row[0] for row in link.execute(sql.WAITING_LANES, {"executor": executor})]
@@ -342,57 +346,9 @@ class PostgresQueue:
     def _compare_clocks(self) -> tuple[float, int]:
         with self._links.open() as link:
             before = self._clock.monotonic()
-            micros = _scalar(link.execute(sql.SERVER_MICROS))
+            micros = scalar(link.execute(sql.SERVER_MICROS))
             after = self._clock.monotonic()
         return after, micros - round((before + after) / 2 * 1_000_000)
-
-
-class _LaneFacts:
-    """The `LaneFacts` of one transaction that holds the lane lock."""
-
-    def __init__(self, link: Any, unknown: str, now: int) -> None:
-        self._link = link
-        self._unknown = unknown
-        self._now = now
-
-    def running_lanes(self) -> Mapping[str, int]:
-        return dict(self._link.execute(sql.RUNNING_LANES).fetchall())
-
-    def used(self, bucket: str, since: int) -> int:
-        return _scalar(self._link.execute(sql.USED, (bucket, since)))
-
-    def first_use(self, bucket: str, since: int) -> int | None:
-        first: int | None = self._link.execute(sql.FIRST_USE, (bucket, since)).fetchone()[0]
-        return first
-
-    def candidates(
-        self, executor: str, free: int, places: Mapping[str, int]
-    ) -> Iterable[Candidate]:
-        values = {
-            "now": self._now,
-            "executor": executor,
-            "unknown": self._unknown,
-            "free": free,
-            "lanes": text_array(list(places)),
-            "places": number_array(list(places.values())),
-        }
-        found = _read_candidates(self._link.execute(sql.CANDIDATES, values).fetchone()[0])
-        return [Candidate(priority, due, claim, lane) for priority, due, lane, claim in found]
-
-    def use(self, bucket: Bucket, units: int) -> None:
-        self._link.execute(sql.USE, (bucket.name, self._now, units, bucket.window))
-
-
-# --- the values of the statements ----------------------------------------------------
-
-
-def _columns(template: RunTemplate, items: Sequence[RunItem]) -> tuple[Any, ...]:
-    return (
-        *template,
-        text_array([item.id for item in items]),
-        text_array([item.payload for item in items]),
-        text_array([item.lane for item in items]),
-    )
 
 
 def _holder(link: Any, template: RunTemplate, item: RunItem) -> str:
@@ -400,62 +356,6 @@ def _holder(link: Any, template: RunTemplate, item: RunItem) -> str:
         return item.id
     row = link.execute(sql.HOLDER, (template.task, template.key)).fetchone()
     return item.id if row is None else str(row[0])
-
-
-def _claim_values(claimer: Claimer, want: Want | None, clock: Clock) -> dict[str, Any]:
-    free: Mapping[str, int] = {} if want is None else want.free
-    return {
-        "worker": claimer.worker_id,
-        "now": clock.micros(),
-        "executors": text_array(list(free)),
-        "free": number_array(list(free.values())),
-        "unknown": "{}" if want is None else text_array(list(want.unknown)),
-    }
-
-
-def _plain_values(ended: list[Settlement]) -> dict[str, str]:
-    return {
-        "ids": text_array([s.id for s in ended]),
-        "fences": number_array([s.fence for s in ended]),
-        "finished": number_array([s.finished_at for s in ended]),
-        "results": text_array([s.result for s in ended]),
-    }
-
-
-def _full_values(ended: list[Settlement]) -> dict[str, str]:
-    # In one order, so that two rescuers of the same runs wait for each other in a line.
-    ended = sorted(ended, key=lambda s: s.id)
-    logs = [(s.id, n, *piece) for s in ended for n, piece in enumerate(s.logs)]
-    alerts = [
-        (s.id, f"{s.id}:{s.fence}:{s.alert.type}", *s.alert) for s in ended if s.alert is not None
-    ]
-    return {
-        "r_ids": text_array([s.id for s in ended]),
-        "r_fences": number_array([s.fence for s in ended]),
-        "r_states": text_array([s.state for s in ended]),
-        "r_outcomes": text_array([s.outcome for s in ended]),
-        "r_attempts": number_array([s.attempt for s in ended]),
-        "r_finished": number_array([s.finished_at for s in ended]),
-        "r_due": number_array([s.due_at for s in ended]),
-        "r_results": text_array([s.result for s in ended]),
-        "r_errors": text_array([s.error for s in ended]),
-        "r_reasons": text_array([s.reason for s in ended]),
-        "r_lost": number_array([s.lost for s in ended]),
-        "r_ledger": number_array([int(s.ledger or s.outcome == "given_back") for s in ended]),
-        "l_ids": text_array([row[0] for row in logs]),
-        "l_numbers": number_array([row[1] for row in logs]),
-        "l_streams": text_array([row[2] for row in logs]),
-        "l_texts": text_array([row[3] for row in logs]),
-        "a_runs": text_array([row[0] for row in alerts]),
-        "a_ids": text_array([row[1] for row in alerts]),
-        "a_types": text_array([row[2] for row in alerts]),
-        "a_messages": text_array([row[3] for row in alerts]),
-        "a_data": text_array([row[4] for row in alerts]),
-    }
-
-
-def _scalar(cursor: Any) -> int:
-    return int(cursor.fetchone()[0])
 
 
 def _refused(link: Any, ended: list[Settlement]) -> set[str]:

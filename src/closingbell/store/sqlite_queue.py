@@ -14,6 +14,7 @@ the worker's loop runs handlers.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from closingbell.core.clock import Clock
 from closingbell.core.limit import Bucket
 from closingbell.core.port import Claimer, Want
 from closingbell.core.run import Claim, RunItem, RunTemplate, Settlement
+from closingbell.store import sqlite_sql as sql
 from closingbell.store.codec import read_claims, storable, to_json
 from closingbell.store.database import SqliteDatabase, translated
 from closingbell.store.insert import insert_on
@@ -36,124 +38,6 @@ CHUNK = 5_000
 _BLOCKED_POLL_S = 0.02
 #: Submissions that follow each other within this time carry settlements with them.
 _RIDE_S = 0.001
-
-_CLAIM_COLUMNS = (
-    "id, fence + 1, task, payload, attempt + 1, max_attempts, timeout_s, due_at, fire_at,"
-    " session_date, schedule_id, executor, lost_count, cancel_reason, {now}"
-)
-_TEMPLATE = (
-    "task, executor, priority, state, due_at, max_attempts, timeout_s, submitted_at, cause,"
-    " tags, key, schedule_id, fire_at, session_date, event_id"
-)
-_INSERT_ONE = (
-    f"INSERT INTO runs (id, payload, lane, {_TEMPLATE})"
-    f" VALUES (?, ?, ?{', ?' * len(RunTemplate._fields)}) ON CONFLICT DO NOTHING"
-)
-_INSERT_MANY = (
-    f"INSERT INTO runs (id, payload, lane, {_TEMPLATE})"
-    " SELECT value ->> 0, value ->> 1, value ->> 2"
-    f"{', ?' * len(RunTemplate._fields)} FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
-)
-_SETTLE_SUCCESS = (
-    "UPDATE runs SET state = 'success', outcome = 'returned', finished_at = j.value ->> 2,"
-    " result = j.value ->> 3 FROM json_each(?) AS j"
-    " WHERE runs.id = j.value ->> 0 AND runs.state = 'running' AND runs.fence = j.value ->> 1"
-)
-# A run whose cancellation was asked for does not start another attempt.
-_SETTLE = """
-UPDATE runs SET
-  state = CASE WHEN cancel_requested_at IS NOT NULL AND j.value ->> 2 IN ('scheduled', 'pending')
-          THEN 'cancelled' ELSE j.value ->> 2 END,
-  finished_at = CASE WHEN cancel_requested_at IS NULL
-                      AND j.value ->> 2 IN ('scheduled', 'pending')
-                THEN NULL ELSE j.value ->> 5 END,
-  reason = CASE WHEN cancel_requested_at IS NOT NULL AND j.value ->> 2 IN ('scheduled', 'pending')
-           THEN cancel_reason ELSE j.value ->> 9 END,
-  outcome = j.value ->> 3, attempt = j.value ->> 4,
-  due_at = coalesce(j.value ->> 6, due_at), result = j.value ->> 7,
-  error = coalesce(j.value ->> 8, CASE WHEN j.value ->> 2 = 'success' THEN NULL ELSE error END),
-  lost_count = lost_count + (j.value ->> 10)
-FROM json_each(?) AS j
-WHERE runs.id = j.value ->> 0 AND runs.state = 'running' AND runs.fence = j.value ->> 1
-"""
-_LEDGER = """
-INSERT INTO attempts (run_id, fence, number, outcome, worker_id, started_at, finished_at,
-                      error, reason)
-SELECT runs.id, runs.fence, runs.attempt, j.value ->> 3, runs.worker_id, runs.started_at,
-       j.value ->> 5, j.value ->> 8, j.value ->> 9
-FROM json_each(?) AS j JOIN runs ON runs.id = j.value ->> 0
-WHERE runs.state = 'running' AND runs.fence = j.value ->> 1
-"""
-_LOGS = """
-INSERT INTO run_logs (run_id, fence, seq, stream, text, written_at)
-SELECT j.value ->> 0, j.value ->> 1,
-       j.value ->> 2 + coalesce((SELECT max(seq) + 1 FROM run_logs
-         WHERE run_id = j.value ->> 0 AND fence = j.value ->> 1), 0),
-       j.value ->> 3, j.value ->> 4, j.value ->> 5
-FROM json_each(?) AS j
-"""
-_ALERTS = """
-INSERT INTO alerts (id, type, severity, task, run_id, message, data, raised_at)
-SELECT j.value ->> 1, j.value ->> 2, 'WARNING', task, runs.id, j.value ->> 3, j.value ->> 4,
-       j.value ->> 5
-FROM json_each(?) AS j JOIN runs ON runs.id = j.value ->> 0 WHERE true ON CONFLICT DO NOTHING
-"""
-# Refused is what is neither in its run's row nor, followed by another attempt, in the ledger.
-_STALE = """
-SELECT json_group_array(j.value ->> 0) FROM json_each(?) AS j WHERE NOT EXISTS (
-  SELECT 1 FROM runs WHERE runs.id = j.value ->> 0 AND runs.fence = j.value ->> 1
-   AND runs.outcome = j.value ->> 2 AND runs.finished_at = j.value ->> 3)
- AND NOT EXISTS (
-  SELECT 1 FROM attempts WHERE run_id = j.value ->> 0 AND attempts.fence = j.value ->> 1
-   AND attempts.outcome = j.value ->> 2 AND attempts.finished_at = j.value ->> 3)
-"""
-_CLAIM_ARRAY = f"json_array({_CLAIM_COLUMNS.format(now='max(?1, due_at)')})"
-_CANDIDATE_ROWS = (
-    " FROM (SELECT * FROM runs WHERE state = 'pending' AND lane IS NULL AND executor = ?2{unknown}"
-    " ORDER BY priority, due_at, id LIMIT ?3)"
-)
-_CANDIDATES = f"SELECT json_group_array({_CLAIM_ARRAY})" + _CANDIDATE_ROWS
-_ORDERED_CANDIDATES = (
-    f"SELECT json_group_array(json_array(priority, due_at, {_CLAIM_ARRAY}))" + _CANDIDATE_ROWS
-)
-_CLAIM = (
-    "UPDATE runs SET state = 'running', fence = fence + 1, attempt = attempt + 1,"
-    " worker_id = ?1, started_at = max(?2, due_at), reason = NULL"
-    " WHERE id IN (SELECT value FROM json_each(?3)) AND state = 'pending'"
-)
-# One seek for each lane that waits, however many runs wait in it.
-_WAITING_LANES = """
-WITH RECURSIVE waiting (lane) AS (
-  SELECT min(lane) FROM runs WHERE state = 'pending' AND lane IS NOT NULL AND executor = ?1
-  UNION ALL
-  SELECT (SELECT min(lane) FROM runs WHERE state = 'pending' AND lane IS NOT NULL
-           AND executor = ?1 AND lane > waiting.lane)
-  FROM waiting WHERE waiting.lane IS NOT NULL
-)
-SELECT lane FROM waiting WHERE lane IS NOT NULL
-"""
-_LANE_CANDIDATES = (
-    f"SELECT json_group_array(json_array(priority, due_at, {_CLAIM_ARRAY})) FROM"
-    " (SELECT * FROM runs WHERE state = 'pending' AND lane = ?2 AND executor = ?3{unknown}"
-    " ORDER BY priority, due_at, id LIMIT ?4)"
-)
-_RUNNING_LANES = (
-    "SELECT lane, count(*) FROM runs WHERE state = 'running' AND lane IS NOT NULL GROUP BY lane"
-)
-_USED = "SELECT coalesce(sum(units), 0) FROM rate_uses WHERE bucket = ? AND used_at > ?"
-_FIRST_USE = "SELECT min(used_at) FROM rate_uses WHERE bucket = ? AND used_at > ?"
-_USE = "INSERT INTO rate_uses (bucket, used_at, units, window_us) VALUES (?, ?, ?, ?)"
-_PROMOTE = (
-    "UPDATE runs SET state = 'pending' WHERE id IN (SELECT id FROM runs"
-    " WHERE state = 'scheduled' AND due_at <= ? ORDER BY due_at, id LIMIT ?)"
-    " AND state = 'scheduled'"
-)
-_NEXT_DUE = "SELECT min(due_at) FROM runs WHERE state = 'scheduled'"
-_ANY_PENDING = (
-    "SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'pending' AND lane IS NULL AND executor = ?1)"
-    " OR EXISTS (SELECT 1 FROM runs WHERE state = 'pending' AND lane IS NOT NULL"
-    " AND executor = ?1)"
-)
 
 _Ordered = tuple[int, int, Claim]
 _read_ordered = msgspec.json.Decoder(list[_Ordered]).decode
@@ -218,7 +102,7 @@ class SqliteQueue:
 
     def promote(self, now: int, limit: int = 10_000) -> int:
         def move(driver: Any) -> int:
-            moved: int = driver.execute(_PROMOTE, (now, limit)).rowcount
+            moved: int = driver.execute(sql.PROMOTE, (now, limit)).rowcount
             return moved
 
         count: int = self._perform(move)
@@ -226,7 +110,7 @@ class SqliteQueue:
 
     def next_due(self) -> int | None:
         with self._database.pen, translated():
-            found: int | None = self._database.driver().execute(_NEXT_DUE).fetchone()[0]
+            found: int | None = self._database.driver().execute(sql.NEXT_DUE).fetchone()[0]
             return found
 
     def listen(self, wake: Callable[[], None]) -> None:
@@ -296,7 +180,7 @@ class SqliteQueue:
                 claims.append([] if want is None else self._claim(driver, claimer, want))
             driver.execute("COMMIT")
         except BaseException:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(sqlite3.Error):
                 driver.execute("ROLLBACK")
             for claimer, ended in zip(claimers, settled, strict=True):
                 if ended:
@@ -334,7 +218,7 @@ class SqliteQueue:
         for claimer in claimers:
             want = claimer.want(())
             for executor in want.free if want is not None else ():
-                if driver.execute(_ANY_PENDING, (executor,)).fetchone()[0]:
+                if driver.execute(sql.ANY_PENDING, (executor,)).fetchone()[0]:
                     return True
         return False
 
@@ -350,20 +234,20 @@ class SqliteQueue:
         limited: LaneClaims | None = None
         for executor, free in want.free.items():
             # Read inside the write transaction: nobody else claims meanwhile.
-            lanes = [row[0] for row in driver.execute(_WAITING_LANES, (executor,))]
+            lanes = [row[0] for row in driver.execute(sql.WAITING_LANES, (executor,))]
             if lanes:
                 if limited is None:
                     limited = LaneClaims(_LaneFacts(driver, unknown, now), want.room, now)
                 claims += limited.choose(executor, free, lanes)
                 continue
-            sql = _CANDIDATES.format(unknown=unknown)
-            claims += read_claims(driver.execute(sql, (now, executor, free)).fetchone()[0])
+            statement = sql.CANDIDATES.format(unknown=unknown)
+            claims += read_claims(driver.execute(statement, (now, executor, free)).fetchone()[0])
         if limited is not None:
             limited.record()
             self._note_blocked(limited.blocked_until)
         if claims:
             ids = to_json([claim.id for claim in claims])
-            driver.execute(_CLAIM, (claimer.worker_id, now, ids))
+            driver.execute(sql.CLAIM, (claimer.worker_id, now, ids))
         return claims
 
     def _note_blocked(self, until: int | None) -> None:
@@ -380,29 +264,29 @@ class _LaneFacts:
         self._now = now
 
     def running_lanes(self) -> Mapping[str, int]:
-        return dict(self._driver.execute(_RUNNING_LANES).fetchall())
+        return dict(self._driver.execute(sql.RUNNING_LANES).fetchall())
 
     def used(self, bucket: str, since: int) -> int:
-        units: int = self._driver.execute(_USED, (bucket, since)).fetchone()[0]
+        units: int = self._driver.execute(sql.USED, (bucket, since)).fetchone()[0]
         return units
 
     def first_use(self, bucket: str, since: int) -> int | None:
-        first: int | None = self._driver.execute(_FIRST_USE, (bucket, since)).fetchone()[0]
+        first: int | None = self._driver.execute(sql.FIRST_USE, (bucket, since)).fetchone()[0]
         return first
 
     def candidates(
         self, executor: str, free: int, places: Mapping[str, int]
     ) -> Iterator[Candidate]:
-        sql = _LANE_CANDIDATES.format(unknown=self._unknown)
+        statement = sql.LANE_CANDIDATES.format(unknown=self._unknown)
         for lane, most in places.items():
-            rows = self._driver.execute(sql, (self._now, lane, executor, most)).fetchone()[0]
+            rows = self._driver.execute(statement, (self._now, lane, executor, most)).fetchone()[0]
             yield from (Candidate(*row, lane) for row in _read_ordered(rows))
-        sql = _ORDERED_CANDIDATES.format(unknown=self._unknown)
-        rows = self._driver.execute(sql, (self._now, executor, free)).fetchone()[0]
+        statement = sql.ORDERED_CANDIDATES.format(unknown=self._unknown)
+        rows = self._driver.execute(statement, (self._now, executor, free)).fetchone()[0]
         yield from (Candidate(*row, None) for row in _read_ordered(rows))
 
     def use(self, bucket: Bucket, units: int) -> None:
-        self._driver.execute(_USE, (bucket.name, self._now, units, bucket.window))
+        self._driver.execute(sql.USE, (bucket.name, self._now, units, bucket.window))
 
 
 # --- the statements that need no state -----------------------------------------------
@@ -411,12 +295,12 @@ class _LaneFacts:
 def _insert(driver: Any, template: RunTemplate, items: Sequence[RunItem]) -> list[str]:
     if len(items) == 1:
         item = items[0]
-        cursor = driver.execute(_INSERT_ONE, (item.id, item.payload, item.lane, *template))
+        cursor = driver.execute(sql.INSERT_ONE, (item.id, item.payload, item.lane, *template))
         if cursor.rowcount == 1 or template.key is None:
             return [item.id]
         return [_holder(driver, template, item)]
     for start in range(0, len(items), CHUNK):
-        driver.execute(_INSERT_MANY, (*template, to_json(items[start : start + CHUNK])))
+        driver.execute(sql.INSERT_MANY, (*template, to_json(items[start : start + CHUNK])))
     return [item.id for item in items]
 
 
@@ -442,15 +326,15 @@ def _settle(driver: Any, ended: list[Settlement]) -> set[str]:
                 ledger.append(row)
     accepted = 0
     if plain:
-        accepted += driver.execute(_SETTLE_SUCCESS, (to_json(plain),)).rowcount
+        accepted += driver.execute(sql.SETTLE_SUCCESS, (to_json(plain),)).rowcount
     if ledger:
-        driver.execute(_LEDGER, (to_json(ledger),))
+        driver.execute(sql.LEDGER, (to_json(ledger),))
     if rest:
-        accepted += driver.execute(_SETTLE, (to_json(rest),)).rowcount
+        accepted += driver.execute(sql.SETTLE, (to_json(rest),)).rowcount
     stale: set[str] = set()
     if accepted != len(ended):
         marks = to_json([(s.id, s.fence, s.outcome, s.finished_at) for s in ended])
-        stale = set(_read_ids(driver.execute(_STALE, (marks,)).fetchone()[0]))
+        stale = set(_read_ids(driver.execute(sql.STALE, (marks,)).fetchone()[0]))
     logs = [
         (s.id, s.fence, n, stream, storable(text), s.finished_at)
         for s in ended
@@ -458,12 +342,12 @@ def _settle(driver: Any, ended: list[Settlement]) -> set[str]:
         for n, (stream, text) in enumerate(s.logs)
     ]
     if logs:
-        driver.execute(_LOGS, (to_json(logs),))
+        driver.execute(sql.LOGS, (to_json(logs),))
     alerts = [
         (s.id, f"{s.id}:{s.fence}:{s.alert.type}", *s.alert, s.finished_at)
         for s in ended
         if s.alert is not None and s.id not in stale
     ]
     if alerts:
-        driver.execute(_ALERTS, (to_json(alerts),))
+        driver.execute(sql.ALERTS, (to_json(alerts),))
     return stale

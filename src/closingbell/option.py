@@ -1,0 +1,91 @@
+"""Single options of a task: read what a user wrote, or refuse it with a sentence."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from closingbell.core.duration import parse_duration
+from closingbell.core.error import TaskDefinitionError
+
+#: A duration as users write it.
+Duration = str | float | timedelta
+
+
+def read_key(name: str, template: str | None) -> str | None:
+    """Return a template over the payload that names plain fields."""
+    if template is None:
+        return None
+    try:
+        fields = [field for _, field, _, _ in string.Formatter().parse(template) if field]
+    except (ValueError, TypeError) as problem:
+        raise TaskDefinitionError(name, f"key={template!r} is no template: {problem}") from problem
+    if not fields or any("." in field or "__" in field for field in fields):
+        raise TaskDefinitionError(
+            name,
+            f"key={template!r}: expected fields of the payload in braces, such as '{{account}}'",
+        )
+    return template
+
+
+def read_words(name: str, option: str, given: Any) -> tuple[str, ...]:
+    """Return words of 1 to 200 characters; a single word counts as one."""
+    words = [given] if isinstance(given, str) else given
+    try:
+        result = tuple(words)
+    except TypeError:
+        result = (None,)
+    if not all(isinstance(word, str) and word and len(word) <= 200 for word in result):
+        raise TaskDefinitionError(
+            name, f"{option}={given!r}: expected words of 1 to 200 characters"
+        )
+    return result
+
+
+def read_positive(name: str, option: str, given: Duration) -> timedelta:
+    """Return a duration longer than nothing."""
+    value = parse_duration(given, kind=option)
+    if value <= timedelta():
+        raise TaskDefinitionError(name, f"{option}={given!r}: expected more than nothing")
+    return value
+
+
+def read_whole(name: str, option: str, given: Any, least: int, most: int) -> int:
+    """Return a whole number from `least` to `most`."""
+    if isinstance(given, bool) or not isinstance(given, int) or not least <= given <= most:
+        raise TaskDefinitionError(
+            name, f"{option}={given!r}: expected a whole number from {least} to {most}"
+        )
+    return given
+
+
+def read_number(name: str, option: str, given: Any) -> float:
+    """Return a number, 0 or more."""
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < 1e6:
+        raise TaskDefinitionError(name, f"{option}={given!r}: expected a number, 0 or more")
+    return float(given)
+
+
+_SIZES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def read_bytes(name: str, given: Any) -> int:
+    """Return bytes, given as a number or as text such as "512MB"."""
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+        return given
+    if isinstance(given, str):
+        text = given.strip().upper()
+        for unit, size in _SIZES.items():
+            number = text.removesuffix(unit).strip()
+            if number != text and number.replace(".", "", 1).isdigit():
+                return int(float(number) * size)
+    raise TaskDefinitionError(name, f"memory={given!r}: expected bytes, or text such as '512MB'")
+
+
+def read_mapping(name: str, given: Any) -> dict[str, Any]:
+    """Return a mapping with string keys, copied."""
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise TaskDefinitionError(name, f"payload={given!r}: expected a mapping with string keys")
+    return dict(given)
