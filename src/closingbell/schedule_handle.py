@@ -113,7 +113,7 @@ def declare_schedule(
     options: Mapping[str, Any],
 ) -> ScheduleHandle:
     """Make a schedule known to an app: now, and whenever its store is opened."""
-    from closingbell.submission import check_priority, encode_tags
+    from closingbell.submission import check_payload, check_priority, encode_tags
 
     unknown = sorted(set(options) - _WORDS)
     if unknown:
@@ -134,6 +134,7 @@ def declare_schedule(
         priority=priority,
         tags=tuple(tags),
     )
+    check_payload(task, schedule.payload, app.settings.payload_limit_bytes)
     definition = write_definition(
         rule, schedule.policy, schedule.payload, schedule.priority, schedule.tags
     )

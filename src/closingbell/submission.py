@@ -139,25 +139,12 @@ class Door:
         lanes: list[str | None] = []
         for given in payloads:
             payload: Mapping[str, Any] = {} if given is None else given
-            text = self._encode(task, payload)
+            text = encode_payload(task.name, payload, self._limit)
             check(payload)
             texts.append(text)
             lanes.append(limited if task.key is None else task.lane(payload, gate))
         ids = self._ids.take(len(texts))
         return [RunItem(*parts) for parts in zip(ids, texts, lanes, strict=True)]
-
-    def _encode(self, task: TaskDefinition, payload: Mapping[str, Any]) -> str:
-        if type(payload) is not dict:
-            if not isinstance(payload, Mapping):
-                raise PayloadNotJson(task.name, f"it is a {type(payload).__name__}")
-            payload = dict(payload)
-        try:
-            encoded = _encode(payload)
-        except (TypeError, ValueError, RecursionError, OverflowError) as problem:
-            raise PayloadNotJson(task.name, str(problem)) from problem
-        if len(encoded) > self._limit:
-            raise PayloadTooLarge(task.name, len(encoded), self._limit)
-        return encoded.decode()
 
     def _due_at(self, options: Options, now: int) -> int:
         at, delay = options.at, options.delay
@@ -196,6 +183,35 @@ class Door:
             return at.astimezone(UTC)
         except (OverflowError, ValueError) as problem:
             raise SubmitError("at", str(at), expected) from problem
+
+
+def encode_payload(task: str, payload: Mapping[str, Any], limit: int) -> str:
+    """Return a payload as JSON text of at most `limit` bytes.
+
+    Raises:
+        PayloadError: it is too large, or is not JSON.
+    """
+    if type(payload) is not dict:
+        if not isinstance(payload, Mapping):
+            raise PayloadNotJson(task, f"it is a {type(payload).__name__}")
+        payload = dict(payload)
+    try:
+        encoded = _encode(payload)
+    except (TypeError, ValueError, RecursionError, OverflowError) as problem:
+        raise PayloadNotJson(task, str(problem)) from problem
+    if len(encoded) > limit:
+        raise PayloadTooLarge(task, len(encoded), limit)
+    return encoded.decode()
+
+
+def check_payload(task: TaskDefinition, payload: Mapping[str, Any], limit: int) -> None:
+    """Refuse the payload of a schedule, where it is declared and before a store is open.
+
+    Raises:
+        PayloadError: it does not fit, is too large, or is not JSON.
+    """
+    encode_payload(task.name, payload, limit)
+    Binding(task.name, task.handler).check(payload)
 
 
 def check_text(option: str, given: object, most: int) -> None:
