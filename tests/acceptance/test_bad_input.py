@@ -16,6 +16,11 @@ from closingbell.app import App
 from closingbell.core.error import (
     ClosingbellError,
     CyclicDependency,
+    HandlerNotFound,
+    TaskFailed,
+)
+    ClosingbellError,
+    CyclicDependency,
     TaskDefinitionError,
     TaskFailed,
 )
