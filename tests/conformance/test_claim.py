@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
+from closingbell.core.clock import to_micros
 from tests.conformance.desk import SECOND, Desk, FakeClaimer
 
 
@@ -53,6 +54,24 @@ def test_claim_marks_the_run_as_running_on_its_worker(desk: Desk) -> None:
     assert run.started_at == desk.clock.now()
     assert run.lateness == timedelta(seconds=1)
     assert [(a.number, a.outcome, a.fence) for a in run.attempts] == [(1, "running", 1)]
+
+
+def test_claim_ahead_of_the_instant_starts_on_it(desk: Desk) -> None:
+    soon = desk.now + SECOND // 2
+    first = desk.submit_one(state="scheduled", due_at=soon)
+    desk.queue.promote(soon)
+    second = desk.submit_one(due_at=soon, priority=9)
+    desk.queue.attach(desk.claimer)
+    third = desk.submit_one(due_at=soon + 1, priority=9)
+    desk.queue.exchange()
+    fourth = desk.submit_one(due_at=soon + 2)
+    desk.queue.detach(desk.claimer)
+    assert desk.claimer.ids == [first, second, third, fourth]
+    assert [claim.started_at for claim in desk.claimer.claims] == [soon, soon, soon + 1, soon + 2]
+    for claim in desk.claimer.claims:
+        started = desk.store.runs.get(claim.id).started_at
+        assert started is not None
+        assert to_micros(started) == claim.started_at
 
 
 def test_claim_raises_the_fence_by_one_each_time(desk: Desk) -> None:

@@ -167,6 +167,27 @@ def test_submit_where_the_attached_claimer_is_full_waits_for_its_turn(desk: Desk
     desk.queue.detach(desk.claimer)
 
 
+def test_submit_where_a_listening_claimer_found_nothing_is_claimed_at_once(desk: Desk) -> None:
+    heard = threading.Event()
+    desk.queue.listen(heard.set)
+    heard.wait(0.5)
+    desk.queue.attach(desk.claimer)
+    ids = []
+    for count in (1, 2, 1, 1):
+        while desk.queue.exchange():
+            pass
+        ids += desk.submit(count)
+        assert desk.claimer.ids == ids
+    back = desk.claimer.claim(ids[0])
+    desk.claimer.ended.append(
+        desk.settle(back, "pending", outcome="given_back", attempt=0, due_at=desk.now, ledger=True)
+    )
+    while desk.queue.exchange():
+        pass
+    assert desk.claimer.claim(ids[0]).fence == 2
+    desk.queue.detach(desk.claimer)
+
+
 def test_submit_behind_a_waiting_run_does_not_overtake_it(desk: Desk) -> None:
     waiting = desk.submit_one(priority=1)
     desk.claimer.free = {"async": 1}
@@ -197,8 +218,9 @@ def test_submit_repeated_where_a_claimer_is_attached_claims_once(desk: Desk) -> 
     desk.queue.detach(desk.claimer)
 
 
+@pytest.mark.parametrize("hears", [False, True])
 def test_submit_from_many_threads_with_a_busy_claimer_loses_and_doubles_nothing(
-    desk: Desk,
+    desk: Desk, hears: bool
 ) -> None:
     class Finisher(FakeClaimer):
         def deliver(self, claims, settled, stale):  # type: ignore[no-untyped-def]
@@ -209,6 +231,10 @@ def test_submit_from_many_threads_with_a_busy_claimer_loses_and_doubles_nothing(
     seen: list[str] = []
     claimer = Finisher(free={"async": 3})
     desk.queue.attach(claimer)
+    if hears:
+        heard = threading.Event()
+        desk.queue.listen(heard.set)
+        heard.wait(0.5)
     submitted: list[list[str]] = [[] for _ in range(4)]
     batches = [[desk.items(1 + n % 2) for n in range(25)] for _ in submitted]
 

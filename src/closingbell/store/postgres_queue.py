@@ -11,6 +11,7 @@ forget would come again with the same fence, and a fence must never repeat.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from closingbell.core.run import Claim, RunItem, RunTemplate, Settlement
 from closingbell.store import postgres_sql as sql
 from closingbell.store.codec import read_claims
 from closingbell.store.database import PostgresDatabase
+from closingbell.store.held import Held
 from closingbell.store.insert import insert_on
 from closingbell.store.lanes import LaneClaims
 from closingbell.store.postgres_hint import Listener, Notifier
@@ -32,23 +34,14 @@ from closingbell.store.postgres_values import (
     settlement_values,
     success_values,
 )
+from closingbell.store.quiet import Quiet
 
 #: Runs that one statement may carry.
 CHUNK = 5_000
+#: How long to trust that nothing is pending when no hint came, in seconds.
+_TRUST_S = 0.2
 #: How often the server's clock is compared with the machine's, in seconds.
 _CLOCK_S = 30.0
-
-
-class _Held:
-    """What one claimer holds, as far as this queue has told it."""
-
-    __slots__ = ("claimer", "fences", "uncertain")
-
-    def __init__(self, claimer: Claimer) -> None:
-        self.claimer = claimer
-        self.fences: dict[str, int] = {}
-        #: Settlements of an exchange that broke off: the server may have them already.
-        self.uncertain: set[tuple[str, int]] = set()
 
 
 class PostgresQueue:
@@ -66,8 +59,10 @@ class PostgresQueue:
         self._notifier = Notifier(database)
         self._listener: Listener | None = None
         self._wakes: list[Callable[[], None]] = []
-        self._claimers: list[_Held] = []
+        self._claimers: list[Held] = []
+        self._known: dict[str, Held] = {}
         self._again = False
+        self._quiet = Quiet()
         self._adopt = False
         self._news = True
         self._offset: tuple[float, int] | None = None
@@ -78,7 +73,10 @@ class PostgresQueue:
 
     def attach(self, claimer: Claimer) -> None:
         with self._turn:
-            self._claimers = [*self._claimers, _Held(claimer)]
+            held = self._known.get(claimer.worker_id)
+            if held is None or held.claimer is not claimer:
+                held = self._known[claimer.worker_id] = Held(claimer)
+            self._claimers = [*self._claimers, held]
 
     def detach(self, claimer: Claimer) -> None:
         with self._turn:
@@ -194,10 +192,13 @@ class PostgresQueue:
                 values.update(
                     id=item.id, payload=item.payload, worker=held.claimer.worker_id, now=now
                 )
-                row = link.execute(sql.INSERT_STARTED, values).fetchone()
+                alone = self._quiet.knows(template.executor, self._clock.monotonic())
+                statement = sql.INSERT_RUNNING if alone else sql.INSERT_STARTED
+                row = link.execute(statement, values).fetchone()
                 if row is None:
                     return _holder(link, template, item)
             if row[0] != "running":
+                self._quiet.stale()
                 self._again = True
                 self._notifier.hint()
                 return item.id
@@ -212,6 +213,7 @@ class PostgresQueue:
 
     def _serve(self) -> None:
         """Let the workers here claim, and the others know."""
+        self._quiet.stale()
         self._again = True
         self._catch_up()
         self._notifier.hint()
@@ -240,7 +242,7 @@ class PostgresQueue:
             did = self._exchange_for(held) or did
         return did
 
-    def _exchange_for(self, held: _Held) -> bool:
+    def _exchange_for(self, held: Held) -> bool:
         claimer = held.claimer
         if self._hot.broke:
             self._hot.broke, self._adopt = False, True
@@ -248,7 +250,7 @@ class PostgresQueue:
             self._adopt_claims()
         ended = claimer.take_settlements()
         try:
-            want = claimer.want(ended)
+            want = self._worth_asking(claimer.want(ended))
             if not ended and want is None:
                 return False
             claims, refused, lanes_wait = self._settle_and_claim(held, ended, want)
@@ -269,8 +271,23 @@ class PostgresQueue:
         self._deliver(held, claims, ended, refused)
         return bool(ended or claims)
 
+    def _worth_asking(self, want: Want | None) -> Want | None:
+        if want is None:
+            return None
+        now = self._clock.monotonic()
+        free = {kind: n for kind, n in want.free.items() if not self._quiet.knows(kind, now)}
+        return want._replace(free=free) if free else None
+
+    def _note_quiet(self, look: int, want: Want, claims: list[Claim]) -> None:
+        # Only who would hear of news may trust that there is none.
+        if want.unknown or self._listener is None or not self._listener.hears:
+            return
+        taken = Counter(claim.executor for claim in claims)
+        found = {kind for kind, free in want.free.items() if taken[kind] < free}
+        self._quiet.note(look, found, self._clock.monotonic() + _TRUST_S)
+
     def _deliver(
-        self, held: _Held, claims: list[Claim], ended: list[Settlement], refused: set[str]
+        self, held: Held, claims: list[Claim], ended: list[Settlement], refused: set[str]
     ) -> None:
         fences = held.fences
         for settlement in ended:
@@ -291,9 +308,10 @@ class PostgresQueue:
         self._adopt = False
 
     def _settle_and_claim(
-        self, held: _Held, ended: list[Settlement], want: Want | None
+        self, held: Held, ended: list[Settlement], want: Want | None
     ) -> tuple[list[Claim], set[str], bool]:
         written = ended
+        look = self._quiet.look()
         with self._link() as link:
             if held.uncertain:
                 known = [s for s in ended if (s.id, s.fence) in held.uncertain]
@@ -313,7 +331,12 @@ class PostgresQueue:
             row = link.execute(statement, values).fetchone()
             refused = set() if row[0] == len(written) else _refused(link, written)
         held.uncertain.clear()
-        return read_claims(row[2]), refused, row[1]
+        claims, lanes_wait = read_claims(row[2]), bool(row[1])
+        if any(s.state == "pending" for s in rest):
+            self._quiet.stale()
+        elif want is not None and not lanes_wait:
+            self._note_quiet(look, want, claims)
+        return claims, refused, lanes_wait
 
     def _claim_with_lanes(self, worker_id: str, want: Want) -> list[Claim]:
         claims: list[Claim] = []
@@ -339,6 +362,7 @@ class PostgresQueue:
     # --- hints and time --------------------------------------------------------------
 
     def _heard(self) -> None:
+        self._quiet.stale()
         self._news = True
         for wake in self._wakes:
             wake()

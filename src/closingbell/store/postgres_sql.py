@@ -27,18 +27,27 @@ SELECT {_MARKS}, id, payload, lane
 FROM unnest(%s::text[], %s::text[], %s::text[]) AS item (id, payload, lane)
 ON CONFLICT DO NOTHING
 """
+_RUNNING_COLUMNS = f"id, payload, {_TEMPLATE}, fence, attempt, worker_id, started_at"
 # A run that waits already goes first; then this one is stored as pending behind it.
 INSERT_STARTED = f"""
 WITH line AS MATERIALIZED (
   SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'pending' AND lane IS NULL
                   AND executor = %(executor)s LIMIT 1) AS waits
 )
-INSERT INTO runs (id, payload, {_TEMPLATE}, fence, attempt, worker_id, started_at)
+INSERT INTO runs ({_RUNNING_COLUMNS})
 SELECT %(id)s, %(payload)s, {_STARTED},
        CASE WHEN waits THEN 0 ELSE 1 END, CASE WHEN waits THEN 0 ELSE 1 END,
        CASE WHEN waits THEN NULL ELSE %(worker)s END,
        CASE WHEN waits THEN NULL ELSE %(now)s::bigint END
 FROM line ON CONFLICT DO NOTHING RETURNING state
+"""
+_RUNNING = ", ".join(
+    "'running'" if name == "state" else f"%({name})s" for name in RunTemplate._fields
+)
+INSERT_RUNNING = f"""
+INSERT INTO runs ({_RUNNING_COLUMNS})
+VALUES (%(id)s, %(payload)s, {_RUNNING}, 1, 1, %(worker)s, %(now)s)
+ON CONFLICT DO NOTHING RETURNING state
 """
 HOLDER = "SELECT id FROM runs WHERE task = %s AND key = %s"
 
@@ -50,7 +59,9 @@ _HELD_ARRAY = "json_build_array({})".format(
     _CLAIM_COLUMNS.format(fence="fence", attempt="attempt", started="started_at")
 )
 _NEXT_ARRAY = "json_build_array({})".format(
-    _CLAIM_COLUMNS.format(fence="fence + 1", attempt="attempt + 1", started="%(now)s::bigint")
+    _CLAIM_COLUMNS.format(
+        fence="fence + 1", attempt="attempt + 1", started="greatest(%(now)s::bigint, due_at)"
+    )
 )
 _CLAIMED = (
     "state = 'running', fence = runs.fence + 1, attempt = runs.attempt + 1, reason = NULL,"
