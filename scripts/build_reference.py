@@ -284,9 +284,10 @@ person still sees notes. Every command takes `--json` (one JSON document; `serve
 one a line; times are ISO in UTC, durations seconds), `--debug` (tracebacks and debug logs) and `-h`.
 
 A **target** is `module:name` or `path/desk.py:name`; the name may be left out when it is `app`. It may
-also come from `--app` or `CLOSINGBELL_APP`. Commands that only look at the store need no target: they
-use `--database`, else `CLOSINGBELL_DATABASE`, else `closingbell.toml`, else `closingbell.db` in the
-working folder.
+also come from `--app` or `CLOSINGBELL_APP`. Commands that only look at the store, or act on what is
+stored, work without an app: on `--database`, else on the database of the app that `--app` or
+`CLOSINGBELL_APP` names, else on `CLOSINGBELL_DATABASE`, else on that of `closingbell.toml`, else on
+`closingbell.db` in the working folder.
 
 A **payload** is a JSON object, `key=value` pairs (a value that reads as JSON is JSON, anything else is
 text), `@file.json`, or `-` for stdin. A **run id** may be shortened to letters that no other id begins
