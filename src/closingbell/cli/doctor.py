@@ -195,7 +195,9 @@ def _schedules(
     unreadable: list[tuple[str, ClosingbellError]],
 ) -> Iterator[Finding]:
     for schedule_id, problem in unreadable:
-        yield Finding("schedules", _FAIL, f"{schedule_id}: {problem}", "correct or remove it")
+        yield Finding(
+            "schedules", _FAIL, f"{schedule_id}: {problem}", "closingbell schedule remove ID"
+        )
     known = {task.name for task in app.registry}
     for worker in store.workers.list_all():
         if worker["state"] == "alive":
@@ -206,7 +208,7 @@ def _schedules(
             "schedules",
             _WARN,
             f"{schedule.id} is for task {schedule.task!r}, which nobody here knows",
-            "register the task again, or remove the schedule",
+            "register the task again, or closingbell schedule remove ID",
         )
     paused = [s.id for s in schedules if s.paused_at is not None and s.paused_until is None]
     if paused:

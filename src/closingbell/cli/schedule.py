@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from closingbell.cli.output import Output
     from closingbell.core.schedule import Schedule
 
-schedule_commands = typer.Typer(help="List, explain, pause and resume schedules.")
+schedule_commands = typer.Typer(help="List, explain, pause, resume and remove schedules.")
 
 ScheduleId = Annotated[str, typer.Argument(metavar="ID", help="The schedule's id or its task.")]
 
@@ -242,6 +242,34 @@ def resume(
         out.document({"id": schedule_id, "next_fire_at": following})
     else:
         out.note(f"schedule {schedule_id} fires again, next at {out.cell(following)}")
+
+
+@schedule_commands.command()
+@guarded
+def remove(
+    schedule_id: ScheduleId,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Delete a schedule; its runs and their history stay.
+
+    One that an app still declares is back when that app starts: pause it instead.
+    """
+    from closingbell.cli.access import app_of_settings, opened
+    from closingbell.cli.output import Output
+    from closingbell.schedule_handle import ScheduleHandle
+
+    app = app_of_settings(database, app_target)
+    out = Output(as_json, app.settings.timezone)
+    with opened(app):
+        app.store.schedules.get(schedule_id)
+        ScheduleHandle(schedule_id, app).remove()
+    if as_json:
+        out.document({"id": schedule_id, "removed": True})
+    else:
+        out.note(f"schedule {schedule_id} is removed")
 
 
 def _stored(app: App, task: str | None) -> list[Schedule]:

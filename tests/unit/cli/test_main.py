@@ -27,7 +27,7 @@ def test_commands_are_those_that_were_promised() -> None:
     assert {" ".join(path) for path in EVERY} == {
         "alerts", "db check", "db upgrade", "demo", "doctor", "event", "events", "run cancel",
         "run logs", "run retry", "run show", "runs", "schedule history", "schedule list",
-        "schedule next", "schedule pause", "schedule resume", "serve", "submit", "tasks",
+        "schedule next", "schedule pause", "schedule remove", "schedule resume", "serve", "submit", "tasks",
         "version", "worker",
     }  # fmt: skip
 

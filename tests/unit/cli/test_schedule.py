@@ -79,8 +79,18 @@ def test_schedule_is_listed_paused_and_resumed(drained: Path, command: Command) 
     assert resumed["paused_at"] is None
 
 
+def test_removed_schedule_is_gone_and_its_runs_stay(drained: Path, command: Command) -> None:
+    assert command("schedule", "remove", "valuation", *ON_DESK).code == 0
+    assert command("schedule", "list", *ON_DESK, "--json").json == {"schedules": []}
+    assert len(command("runs", *ON_DESK, "--json").json["runs"]) == 3
+
+
 def test_unknown_schedule_is_not_found_by_any_verb(drained: Path, command: Command) -> None:
-    for words in (("pause", "valuatio", "--reason", "x"), ("resume", "valuatio")):
+    for words in (
+        ("pause", "valuatio", "--reason", "x"),
+        ("resume", "valuatio"),
+        ("remove", "valuatio"),
+    ):
         answer = command("schedule", *words, *ON_DESK)
         assert answer.code == 3
         assert "did you mean 'valuation'?" in answer.err
