@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from closingbell.core.clock import to_micros
 from closingbell.core.limit import Admission, Lane, Room
+from closingbell.core.retry import counted
 from closingbell.core.run import Run, RunState
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def explain(run: Run, store: Store, now: datetime) -> str:
             error = run.error or {}
             why = f": {run.reason}" if run.reason else ""
             return (
-                f"failed after {run.attempt} attempts{why}; "
+                f"failed after {counted(run.attempt)}{why}; "
                 f"{error.get('type', 'Error')}: {error.get('message', '')}"
             )
         case _:

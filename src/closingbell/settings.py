@@ -37,7 +37,7 @@ class Settings:
         payload_limit_bytes: the largest payload, as JSON.
         log_limit_bytes: captured output kept for one attempt.
         poison_after: a run that lost so many workers is parked as failed.
-        long_execution_s: an attempt that took longer raises an alert.
+        long_execution_s: a successful attempt that took longer raises an alert.
         guardian: keep the lease alive from a process of its own.
         auto_upgrade: upgrade an older schema at start.
         calendars: a file of your own closures, half days and venues.

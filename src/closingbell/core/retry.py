@@ -10,6 +10,11 @@ from typing import Any
 from closingbell.core.error import PolicyError
 
 
+def counted(attempts: int) -> str:
+    """Return a number of attempts in words, such as "1 attempt"."""
+    return f"{attempts} attempt" + ("" if attempts == 1 else "s")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """Exponential backoff with a cap and full jitter.

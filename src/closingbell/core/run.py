@@ -85,7 +85,8 @@ class Run:
         result: what the handler returned, as JSON values.
         error: `code`, `type`, `message`, `traceback` of the last failure.
         reason: why it was skipped, cancelled or given back.
-        cause: "submit", "schedule", "event", "after" or "retry".
+        cause: "submit", "schedule", "event", "after", "retry", or "elsewhere" for a result
+            that was recorded and not run here.
     """
 
     id: str

@@ -6,13 +6,14 @@ resolve -> bind -> execute (in an executor) -> outcome -> decide -> settle
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 from closingbell.core.call import Call
 from closingbell.core.clock import Clock
 from closingbell.core.outcome import DecisionFacts, Outcome, decide
-from closingbell.core.retry import RetryPolicy
+from closingbell.core.retry import RetryPolicy, counted
 from closingbell.core.run import AlertNote, Claim, Settlement
 from closingbell.core.task import TaskDefinition
 
@@ -87,6 +88,9 @@ class Attempts:
         policy = self.policies.get(claim.task) if self.policies else None
         if policy is not None:
             claim = claim._replace(max_attempts=policy.retries + 1)
+            if task is not None and task.retry.give_up_on:
+                # How often and how soon was set at run time; what is hopeless is the task's word.
+                policy = replace(policy, give_up_on=task.retry.give_up_on)
         elif task is not None:
             policy = task.retry
         settlement = decide(
@@ -106,7 +110,7 @@ class Attempts:
         if settlement.state == "failed":
             return AlertNote(
                 "task_failure",
-                f"task {claim.task!r} failed after {settlement.attempt} attempts"
+                f"task {claim.task!r} failed after {counted(settlement.attempt)}"
                 + (f": {settlement.reason}" if settlement.reason else ""),
                 settlement.error or "{}",
             )

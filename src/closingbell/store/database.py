@@ -40,6 +40,8 @@ def read_address(database: str | Path | None) -> tuple[str, str]:
     if isinstance(database, Path):
         return "sqlite", f"sqlite:///{database}"
     text = database.strip()
+    if ":" not in text and text:
+        return "sqlite", f"sqlite:///{text}"
     match = re.match(r"(sqlite|postgres|postgresql)(?:\+\w+)?(:.*)", text, re.ASCII | re.DOTALL)
     if match is None:
         raise SettingError("database", _masked(text), _EXPECTED)

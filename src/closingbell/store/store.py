@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
+from weakref import WeakSet
+
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import DBAPIError
 
 from closingbell.core.clock import Clock
 from closingbell.store.alerts import StoredAlerts
@@ -17,6 +22,7 @@ from closingbell.store.postgres_queue import PostgresQueue
 from closingbell.store.retention import Retention
 from closingbell.store.runs import StoredRuns
 from closingbell.store.schedules import StoredSchedules
+from closingbell.store.schema import facts
 from closingbell.store.sqlite_queue import SqliteQueue
 from closingbell.store.workers import StoredWorkers
 
@@ -40,6 +46,7 @@ class Store:
 
     def __init__(self, database: SqliteDatabase | PostgresDatabase, clock: Clock) -> None:
         self.database = database
+        self._known_engines: WeakSet[Engine] = WeakSet()
         self.dialect = database.dialect
         self.queue: SqliteQueue | PostgresQueue = (
             SqliteQueue(database, clock)
@@ -61,10 +68,37 @@ class Store:
         """Make the schema present and current; see `migrate.prepare`."""
         return prepare(self.database, upgrade)
 
+    @cached_property
+    def id(self) -> str:
+        """What tells this store from every other; made with its schema."""
+        with self.database.reading() as connection:
+            return _store_id(connection)
+
+    def is_same(self, connection: Connection) -> bool:
+        """Whether a caller's SQLAlchemy connection leads to this very store.
+
+        A database is asked once for each engine; inside a savepoint, so that a database
+        without our tables does not spoil the caller's transaction.
+        """
+        if connection.engine not in self._known_engines:
+            try:
+                with connection.begin_nested():
+                    if _store_id(connection) != self.id:
+                        return False
+            except DBAPIError:
+                return False
+            self._known_engines.add(connection.engine)
+        return True
+
     def close(self) -> None:
         """Give all connections back."""
         self.queue.close()
         self.database.close()
+
+
+def _store_id(connection: Connection) -> str:
+    query = select(facts.c.value).where(facts.c.name == "store_id")
+    return str(connection.execute(query).scalar_one())
 
 
 def open_store(database: str | Path | None, clock: Clock) -> Store:
