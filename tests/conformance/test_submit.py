@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from closingbell.core.error import StoreError, UnknownRun
-from tests.conformance.desk import Desk, FakeClaimer
+from tests.conformance.desk import SECOND, Desk, FakeClaimer
 
 
 def test_submit_single_run_is_pending_with_what_was_given(desk: Desk) -> None:
@@ -185,6 +185,41 @@ def test_submit_where_a_listening_claimer_found_nothing_is_claimed_at_once(desk:
     while desk.queue.exchange():
         pass
     assert desk.claimer.claim(ids[0]).fence == 2
+    desk.queue.detach(desk.claimer)
+
+
+def test_claim_order_holds_for_a_listening_worker_whatever_was_claimed_before(desk: Desk) -> None:
+    heard = threading.Event()
+    desk.queue.listen(heard.set)
+    heard.wait(0.5)
+    desk.claimer.free = {"async": 2}
+    desk.queue.attach(desk.claimer)
+    desk.submit(20, priority=5)
+    seen = list(desk.claimer.ids)
+
+    def settle_all() -> None:
+        desk.claimer.ended += [desk.settle(claim) for claim in desk.claimer.claims]
+        desk.queue.exchange()
+        seen.extend(desk.claimer.ids)
+
+    settle_all()
+    # What comes in by any door of this process goes before what waits already.
+    high = desk.submit_one(priority=1)
+    settle_all()
+    assert seen[4] == high
+    desk.store.events.record(
+        "e", "tick", "{}", [(desk.template(priority=1), item := desk.items(1)[0])], desk.now
+    )
+    settle_all()
+    assert seen[6] == item.id
+    again = seen[0]
+    desk.store.runs.retry(again, 3, desk.now - SECOND)
+    settle_all()
+    assert again in seen[8:10]
+    while desk.claimer.claims:
+        settle_all()
+    assert len(seen) == 23
+    assert desk.store.runs.counts()["success"] == 22
     desk.queue.detach(desk.claimer)
 
 

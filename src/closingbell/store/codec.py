@@ -50,6 +50,9 @@ def instant(micros: int | None) -> datetime | None:
 #: Reads the claims that a store returns as one JSON array of arrays.
 read_claims = msgspec.json.Decoder(list[Claim]).decode
 
+#: Reads, for each executor, priority, due_at and id of the last run that was claimed.
+read_ends = msgspec.json.Decoder(list[tuple[str, int, int, str]]).decode
+
 
 def read_run(row: Mapping[Any, Any], attempts: tuple[Attempt, ...] = ()) -> Run:
     """Return the run of a row of the `runs` table."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -225,6 +225,10 @@ class SqliteDatabase:
                 engine.dispose()
 
 
+def _nobody_asks() -> None:
+    """Take no note of a write."""
+
+
 class PostgresDatabase:
     """A PostgreSQL database reached through a pool."""
 
@@ -233,6 +237,8 @@ class PostgresDatabase:
     def __init__(self, address: str, pool_size: int = 8) -> None:
         self.address = address
         self.label = _masked(address)
+        #: Told, from any thread, after each transaction of `writing` that was committed.
+        self.on_write: Callable[[], None] = _nobody_asks
         self._pool_size = pool_size
         self._engine: Engine | None = None
         self._lock = threading.Lock()
@@ -261,6 +267,7 @@ class PostgresDatabase:
     def writing(self) -> Iterator[Connection]:
         with translated(), self.engine().begin() as connection:
             yield connection
+        self.on_write()
 
     def close(self) -> None:
         with self._lock:

@@ -20,8 +20,9 @@ from closingbell.core.error import StoreError
 from closingbell.core.port import Claimer, Want
 from closingbell.core.run import Claim, RunItem, RunTemplate, Settlement
 from closingbell.store import postgres_sql as sql
-from closingbell.store.codec import read_claims
+from closingbell.store.codec import read_claims, read_ends
 from closingbell.store.database import PostgresDatabase
+from closingbell.store.front import Front
 from closingbell.store.held import Held
 from closingbell.store.insert import insert_on
 from closingbell.store.lanes import LaneClaims
@@ -34,7 +35,6 @@ from closingbell.store.postgres_values import (
     settlement_values,
     success_values,
 )
-from closingbell.store.quiet import Quiet
 
 #: Runs that one statement may carry.
 CHUNK = 5_000
@@ -62,7 +62,8 @@ class PostgresQueue:
         self._claimers: list[Held] = []
         self._known: dict[str, Held] = {}
         self._again = False
-        self._quiet = Quiet()
+        self._front = Front(_TRUST_S)
+        database.on_write = self._front.stale
         self._adopt = False
         self._news = True
         self._offset: tuple[float, int] | None = None
@@ -192,13 +193,13 @@ class PostgresQueue:
                 values.update(
                     id=item.id, payload=item.payload, worker=held.claimer.worker_id, now=now
                 )
-                alone = self._quiet.knows(template.executor, self._clock.monotonic())
+                alone = self._front.is_empty(template.executor, self._clock.monotonic())
                 statement = sql.INSERT_RUNNING if alone else sql.INSERT_STARTED
                 row = link.execute(statement, values).fetchone()
                 if row is None:
                     return _holder(link, template, item)
             if row[0] != "running":
-                self._quiet.stale()
+                self._front.stale()
                 self._again = True
                 self._notifier.hint()
                 return item.id
@@ -213,7 +214,7 @@ class PostgresQueue:
 
     def _serve(self) -> None:
         """Let the workers here claim, and the others know."""
-        self._quiet.stale()
+        self._front.stale()
         self._again = True
         self._catch_up()
         self._notifier.hint()
@@ -275,16 +276,8 @@ class PostgresQueue:
         if want is None:
             return None
         now = self._clock.monotonic()
-        free = {kind: n for kind, n in want.free.items() if not self._quiet.knows(kind, now)}
+        free = {kind: n for kind, n in want.free.items() if not self._front.is_empty(kind, now)}
         return want._replace(free=free) if free else None
-
-    def _note_quiet(self, look: int, want: Want, claims: list[Claim]) -> None:
-        # Only who would hear of news may trust that there is none.
-        if want.unknown or self._listener is None or not self._listener.hears:
-            return
-        taken = Counter(claim.executor for claim in claims)
-        found = {kind for kind, free in want.free.items() if taken[kind] < free}
-        self._quiet.note(look, found, self._clock.monotonic() + _TRUST_S)
 
     def _deliver(
         self, held: Held, claims: list[Claim], ended: list[Settlement], refused: set[str]
@@ -311,7 +304,11 @@ class PostgresQueue:
         self, held: Held, ended: list[Settlement], want: Want | None
     ) -> tuple[list[Claim], set[str], bool]:
         written = ended
-        look = self._quiet.look()
+        # Only who would hear of news may trust that there is none.
+        hears = self._listener is not None and self._listener.hears
+        if not hears:
+            self._front.stale()
+        self._front.look(self._clock.monotonic())
         with self._link() as link:
             if held.uncertain:
                 known = [s for s in ended if (s.id, s.fence) in held.uncertain]
@@ -323,7 +320,10 @@ class PostgresQueue:
             for s in written:
                 simple = s.state == "success" and not s.logs and s.alert is None
                 (plain if simple else rest).append(s)
-            statement, values = sql.EXCHANGE, claim_values(held.claimer, want, self._clock)
+            statement, values = (
+                sql.EXCHANGE,
+                claim_values(held.claimer, want, self._clock, self._front),
+            )
             values.update(success_values(plain))
             if rest:
                 statement = sql.EXCHANGE_FULL
@@ -333,9 +333,13 @@ class PostgresQueue:
         held.uncertain.clear()
         claims, lanes_wait = read_claims(row[2]), bool(row[1])
         if any(s.state == "pending" for s in rest):
-            self._quiet.stale()
-        elif want is not None and not lanes_wait:
-            self._note_quiet(look, want, claims)
+            self._front.stale()
+        if want is not None and hears and not lanes_wait:
+            taken = Counter(claim.executor for claim in claims)
+            self._front.note(
+                {kind: (priority, due, last) for kind, priority, due, last in read_ends(row[3])},
+                frozenset(kind for kind, free in want.free.items() if taken[kind] < free),
+            )
         return claims, refused, lanes_wait
 
     def _claim_with_lanes(self, worker_id: str, want: Want) -> list[Claim]:
@@ -362,7 +366,7 @@ class PostgresQueue:
     # --- hints and time --------------------------------------------------------------
 
     def _heard(self) -> None:
-        self._quiet.stale()
+        self._front.stale()
         self._news = True
         for wake in self._wakes:
             wake()

@@ -65,7 +65,7 @@ _NEXT_ARRAY = "json_build_array({})".format(
 )
 _CLAIMED = (
     "state = 'running', fence = runs.fence + 1, attempt = runs.attempt + 1, reason = NULL,"
-    " worker_id = {worker}, started_at = greatest({now}, due_at)"
+    " worker_id = {worker}, started_at = greatest({now}, runs.due_at)"
 )
 _UNTIL_LANES_WAIT = (
     """
@@ -76,10 +76,15 @@ lanes AS MATERIALIZED (
        AND runs.executor = place.executor LIMIT 1) AS waiting) AS wait
 ),
 picked AS MATERIALIZED (
-  SELECT first.ctid FROM unnest(%(executors)s::text[], %(free)s::int[]) AS place (executor, free),
+  SELECT first.ctid, place.executor AS kind, first.priority AS last_priority,
+         first.due_at AS last_due, first.id AS last_id
+  FROM unnest(%(executors)s::text[], %(free)s::int[], %(priorities)s::int[],
+              %(dues)s::bigint[], %(after)s::text[])
+         AS place (executor, free, priority, due_at, id),
   LATERAL (
-    SELECT ctid FROM runs
+    SELECT ctid, priority, due_at, id FROM runs
     WHERE state = 'pending' AND lane IS NULL AND runs.executor = place.executor
+      AND (runs.priority, runs.due_at, runs.id) > (place.priority, place.due_at, place.id)
       AND task <> ALL (%(unknown)s::text[])
     ORDER BY priority, due_at, id
     LIMIT CASE WHEN (SELECT wait FROM lanes) THEN 0 ELSE place.free END
@@ -93,7 +98,11 @@ claimed AS (
   RETURNING {_HELD_ARRAY} AS claim
 )"""
 )
-_CLAIMS = "(SELECT coalesce(json_agg(claim), '[]')::text FROM claimed)"
+_CLAIMS = """
+(SELECT coalesce(json_agg(claim), '[]')::text FROM claimed),
+(SELECT coalesce(json_agg(json_build_array(kind, last_priority, last_due, last_id)), '[]')::text
+ FROM (SELECT DISTINCT ON (kind) * FROM picked
+       ORDER BY kind, last_priority DESC, last_due DESC, last_id DESC) AS last)"""
 _PLAIN = """
 settled AS (
   UPDATE runs SET state = 'success', outcome = 'returned', finished_at = j.finished_at,

@@ -8,6 +8,7 @@ from typing import Any
 from closingbell.core.clock import Clock
 from closingbell.core.port import Claimer, Want
 from closingbell.core.run import RunItem, RunTemplate, Settlement
+from closingbell.store.front import Front
 from closingbell.store.postgres_link import number_array, text_array
 
 
@@ -21,14 +22,18 @@ def insert_values(template: RunTemplate, items: Sequence[RunItem]) -> tuple[Any,
     )
 
 
-def claim_values(claimer: Claimer, want: Want | None, clock: Clock) -> dict[str, Any]:
+def claim_values(claimer: Claimer, want: Want | None, clock: Clock, front: Front) -> dict[str, Any]:
     """Return the values by which a claimer claims."""
     free: Mapping[str, int] = {} if want is None else want.free
+    begins = [front.begins(executor) for executor in free]
     return {
         "worker": claimer.worker_id,
         "now": clock.micros(),
         "executors": text_array(list(free)),
         "free": number_array(list(free.values())),
+        "priorities": number_array([priority for priority, _, _ in begins]),
+        "dues": number_array([due_at for _, due_at, _ in begins]),
+        "after": text_array([run_id for _, _, run_id in begins]),
         "unknown": "{}" if want is None else text_array(list(want.unknown)),
     }
 
