@@ -294,6 +294,8 @@ class Worker:
         now = self._clock.monotonic()
         if self._queue.changed():
             self._on_hint()
+        elif self._ended and not self._stopping and self._queue.rides_along():
+            return False
         elif now < self._next_look and not (self._ended or self._stopping):
             blocked_until = self._queue.blocked_until
             return blocked_until is not None and blocked_until <= self._clock.micros()

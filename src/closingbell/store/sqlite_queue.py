@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -37,7 +37,7 @@ CHUNK = 5_000
 #: While all that waits is under a limit, it is looked at again so often, in seconds.
 _BLOCKED_POLL_S = 0.02
 #: Submissions that follow each other within this time carry settlements with them.
-_RIDE_S = 0.001
+_RIDE_S = 0.002
 
 _Ordered = tuple[int, int, Claim]
 _read_ordered = msgspec.json.Decoder(list[_Ordered]).decode
@@ -49,11 +49,58 @@ class _Operation:
 
     __slots__ = ("done", "error", "result", "work")
 
-    def __init__(self, work: Callable[[Any], Any]) -> None:
+    def __init__(self, work: Callable[[Any, _Now], Any]) -> None:
         self.work = work
         self.done = False
         self.result: Any = None
         self.error: BaseException | None = None
+
+
+class _Now:
+    """What one transaction knows: the time, who claims, and what is free and waiting.
+
+    Attributes:
+        waiting: by executor kind, whether runs wait in lanes; None = not looked at, or changed.
+        direct: by claimer, what was stored as already claimed.
+    """
+
+    def __init__(
+        self, micros: int, claimers: list[Claimer], settled: list[list[Settlement]]
+    ) -> None:
+        self.micros = micros
+        self.claimers = claimers
+        self.wants = [c.want(ended) for c, ended in zip(claimers, settled, strict=True)]
+        self.direct: list[list[Claim]] = [[] for _ in claimers]
+        self.waiting: dict[str, bool] | None = None
+        self._all = claimers
+
+    def index(self, claimer: Claimer) -> int:
+        """Return the place of a claimer in this transaction's lists."""
+        return self._all.index(claimer)
+
+    def idle_claimer(self, driver: Any, template: RunTemplate) -> Claimer | None:
+        """Return who would claim a new run at once, because nothing waits before it."""
+        kind = template.executor
+        for index, claimer in enumerate(self.claimers):
+            want = self.wants[index]
+            if want is None or template.task in want.unknown:
+                continue
+            if want.free.get(kind, 0) > len(self.direct[index]):
+                if self.waiting is None:
+                    self.waiting = _waiting(driver, want.free)
+                return None if kind in self.waiting else claimer
+        return None
+
+    def rest(self, index: int) -> Want | None:
+        """Return what a claimer still wants; None when it wants or would find nothing."""
+        want, direct = self.wants[index], self.direct[index]
+        if want is None or not direct:
+            return want
+        if self.waiting is not None and not self.waiting:
+            return None
+        taken = direct[0].executor
+        free = {k: n - (len(direct) if k == taken else 0) for k, n in want.free.items()}
+        return want._replace(free={k: n for k, n in free.items() if n > 0})
 
 
 class SqliteQueue:
@@ -89,7 +136,12 @@ class SqliteQueue:
         if connection is not None:
             return insert_on(connection, template, items)
 
-        def insert(driver: Any) -> list[str]:
+        def insert(driver: Any, now: _Now) -> list[str]:
+            if len(items) == 1 and items[0].lane is None and template.state == "pending":
+                claimer = now.idle_claimer(driver, template)
+                if claimer is not None:
+                    return _insert_claimed(driver, template, items[0], claimer, now)
+            now.waiting = None
             return _insert(driver, template, items)
 
         ids: list[str] = self._perform(insert)
@@ -101,7 +153,8 @@ class SqliteQueue:
             return self._transact([])
 
     def promote(self, now: int, limit: int = 10_000) -> int:
-        def move(driver: Any) -> int:
+        def move(driver: Any, state: _Now) -> int:
+            state.waiting = None
             moved: int = driver.execute(sql.PROMOTE, (now, limit)).rowcount
             return moved
 
@@ -137,7 +190,7 @@ class SqliteQueue:
 
     # --- the transaction -----------------------------------------------------------
 
-    def _perform(self, work: Callable[[Any], Any]) -> Any:
+    def _perform(self, work: Callable[[Any, _Now], Any]) -> Any:
         operation = _Operation(work)
         self._waiting.append(operation)
         with self._database.pen:
@@ -173,11 +226,13 @@ class SqliteQueue:
             driver.execute("BEGIN IMMEDIATE")
             for ended in settled:
                 stale.append(_settle(driver, ended) if ended else set())
+            now = _Now(self._clock.micros(), claimers, settled)
             for operation in batch:
-                self._run(driver, operation, alone=len(batch) == 1)
-            for claimer, ended in zip(claimers, settled, strict=True):
-                want = claimer.want(ended)
-                claims.append([] if want is None else self._claim(driver, claimer, want))
+                self._run(driver, operation, now, alone=len(batch) == 1)
+            for index, claimer in enumerate(claimers):
+                want = now.rest(index)
+                direct = now.direct[index]
+                claims.append(direct if want is None else self._claim(driver, claimer, want, now))
             driver.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
@@ -197,13 +252,16 @@ class SqliteQueue:
             self._all_blocked = (self._version(driver), self._clock.monotonic() + _BLOCKED_POLL_S)
         return False
 
-    def _run(self, driver: Any, operation: _Operation, alone: bool) -> None:
+    def _run(self, driver: Any, operation: _Operation, now: _Now, alone: bool) -> None:
         if alone:
-            operation.result = operation.work(driver)
+            operation.result = operation.work(driver, now)
             return
+        # What is undone with its savepoint must not have been claimed.
+        now.claimers = []
+        now.waiting = None
         driver.execute("SAVEPOINT operation")
         try:
-            operation.result = operation.work(driver)
+            operation.result = operation.work(driver, now)
         except Exception as problem:
             driver.execute("ROLLBACK TO operation")
             operation.error = problem
@@ -217,25 +275,28 @@ class SqliteQueue:
                 return False
         for claimer in claimers:
             want = claimer.want(())
-            for executor in want.free if want is not None else ():
-                if driver.execute(sql.ANY_PENDING, (executor,)).fetchone()[0]:
-                    return True
+            if want is not None and _waiting(driver, want.free):
+                return True
         return False
 
     # --- claiming ------------------------------------------------------------------
 
-    def _claim(self, driver: Any, claimer: Claimer, want: Want) -> list[Claim]:
-        now = self._clock.micros()
+    def _claim(self, driver: Any, claimer: Claimer, want: Want, state: _Now) -> list[Claim]:
+        now = state.micros
+        waiting = _waiting(driver, want.free)
+        if not waiting:
+            return state.direct[state.index(claimer)]
         unknown = ""
         if want.unknown:
             names = ", ".join("'" + name.replace("'", "''") + "'" for name in want.unknown)
             unknown = f" AND task NOT IN ({names})"
         claims: list[Claim] = []
         limited: LaneClaims | None = None
-        for executor, free in want.free.items():
-            # Read inside the write transaction: nobody else claims meanwhile.
-            lanes = [row[0] for row in driver.execute(sql.WAITING_LANES, (executor,))]
-            if lanes:
+        for executor, in_lanes in waiting.items():
+            free = want.free[executor]
+            if in_lanes:
+                # Read inside the write transaction: nobody else claims meanwhile.
+                lanes = [row[0] for row in driver.execute(sql.WAITING_LANES, (executor,))]
                 if limited is None:
                     limited = LaneClaims(_LaneFacts(driver, unknown, now), want.room, now)
                 claims += limited.choose(executor, free, lanes)
@@ -248,7 +309,7 @@ class SqliteQueue:
         if claims:
             ids = to_json([claim.id for claim in claims])
             driver.execute(sql.CLAIM, (claimer.worker_id, now, ids))
-        return claims
+        return claims + state.direct[state.index(claimer)]
 
     def _note_blocked(self, until: int | None) -> None:
         if until is not None and (self.blocked_until is None or until < self.blocked_until):
@@ -290,6 +351,49 @@ class _LaneFacts:
 
 
 # --- the statements that need no state -----------------------------------------------
+
+
+def _waiting(driver: Any, kinds: Iterable[str]) -> dict[str, bool]:
+    """Return the kinds for which runs are pending, and whether some of these are in lanes."""
+    kinds = list(kinds)
+    if not kinds:
+        return {}
+    flags = driver.execute(sql.waiting(len(kinds)), kinds).fetchone()
+    return {
+        kind: bool(flags[2 * n + 1])
+        for n, kind in enumerate(kinds)
+        if flags[2 * n] or flags[2 * n + 1]
+    }
+
+
+def _insert_claimed(
+    driver: Any, template: RunTemplate, item: RunItem, claimer: Claimer, now: _Now
+) -> list[str]:
+    """Store a run that its worker holds from the start: one row, written once."""
+    values = (item.id, item.payload, item.lane, *template._replace(state="running"))
+    cursor = driver.execute(sql.INSERT_CLAIMED, (*values, claimer.worker_id, now.micros))
+    if cursor.rowcount != 1:
+        return [item.id if template.key is None else _holder(driver, template, item)]
+    now.direct[now.index(claimer)].append(
+        Claim(
+            id=item.id,
+            fence=1,
+            task=template.task,
+            payload=item.payload,
+            attempt=1,
+            max_attempts=template.max_attempts,
+            timeout_s=template.timeout_s,
+            due_at=template.due_at,
+            fire_at=template.fire_at,
+            session_date=template.session_date,
+            schedule_id=template.schedule_id,
+            executor=template.executor,
+            lost_count=0,
+            cancel_reason=None,
+            started_at=now.micros,
+        )
+    )
+    return [item.id]
 
 
 def _insert(driver: Any, template: RunTemplate, items: Sequence[RunItem]) -> list[str]:

@@ -6,6 +6,8 @@ what is bound later is not seen.
 
 from __future__ import annotations
 
+from functools import cache
+
 from closingbell.core.run import RunTemplate
 
 CLAIM_COLUMNS = (
@@ -120,8 +122,19 @@ PROMOTE = (
     " AND state = 'scheduled'"
 )
 NEXT_DUE = "SELECT min(due_at) FROM runs WHERE state = 'scheduled'"
-ANY_PENDING = (
-    "SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'pending' AND lane IS NULL AND executor = ?1)"
-    " OR EXISTS (SELECT 1 FROM runs WHERE state = 'pending' AND lane IS NOT NULL"
-    " AND executor = ?1)"
+INSERT_CLAIMED = (
+    f"INSERT INTO runs (id, payload, lane, {TEMPLATE}, worker_id, started_at, attempt, fence)"
+    f" VALUES (?, ?, ?{', ?' * len(RunTemplate._fields)}, ?, ?, 1, 1) ON CONFLICT DO NOTHING"
 )
+
+
+@cache
+def waiting(kinds: int) -> str:
+    """Return the statement that says of each executor kind whether runs wait: plain, in lanes."""
+    looks = ", ".join(
+        f"EXISTS (SELECT 1 FROM runs WHERE state = 'pending' AND lane IS {lane}"
+        f" AND executor = ?{number})"
+        for number in range(1, kinds + 1)
+        for lane in ("NULL", "NOT NULL")
+    )
+    return f"SELECT {looks}"
