@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from closingbell.core.clock import Clock, from_micros, to_micros
+from closingbell.core.error import UnknownSchedule
 from closingbell.core.port import Firing
 from closingbell.core.registry import TaskRegistry
 from closingbell.core.run import RunItem, RunTemplate
@@ -79,7 +80,7 @@ class Agenda:
             )
         for event_type in task.on_event:
             self._store.events.put_trigger(
-                f"{task.name}@{event_type}",
+                _trigger_id(task, event_type),
                 event_type,
                 task.name,
                 None if task.where is None else task.where.text,
@@ -98,6 +99,22 @@ class Agenda:
                 self._clock.micros(),
             )
             self.upstream |= frozenset(task.after)
+
+    def adopt_all(self, tasks: Iterable[TaskDefinition]) -> None:
+        """Store what tasks declare, and take away what they declared once and do no more."""
+        known = list(tasks)
+        names = {task.name for task in known}
+        declared = {task.name for task in known if task.trigger is not None}
+        declared |= {DEPENDENCY + task.name for task in known if task.after}
+        listening = {_trigger_id(task, event) for task in known for event in task.on_event}
+        for schedule_id, task_name in self._store.schedules.declared():
+            if task_name in names and schedule_id not in declared:
+                self._store.schedules.remove(schedule_id)
+        for trigger_id, task_name in self._store.events.declared():
+            if task_name in names and trigger_id not in listening:
+                self._store.events.remove_trigger(trigger_id)
+        for task in known:
+            self.adopt(task)
 
     def put_schedule(self, schedule: Schedule) -> bool:
         """Store a schedule, or change it; returns whether anything changed."""
@@ -158,11 +175,16 @@ class Agenda:
                 self._fire_dependent(task)
 
     def _fire_dependent(self, task: TaskDefinition) -> None:
-        row = self._store.schedules.get(DEPENDENCY + task.name)
-        if row["paused_at"] is not None:
+        try:
+            row = self._store.schedules.get(DEPENDENCY + task.name)
+        except UnknownSchedule:
+            return
+        now = self._clock.now()
+        if row["paused_at"] is not None and not (
+            row["paused_until"] is not None and row["paused_until"] <= to_micros(now)
+        ):
             return
         last = None if row["last_fire_at"] is None else from_micros(row["last_fire_at"])
-        now = self._clock.now()
         instant = ready_at(task, self.successes(task), last, now)
         if instant is None:
             return
@@ -191,3 +213,7 @@ class Agenda:
                 None if row is None else Success(row["id"], from_micros(row["finished_at"]))
             )
         return found
+
+
+def _trigger_id(task: TaskDefinition, event_type: str) -> str:
+    return f"{task.name}@{event_type}"

@@ -63,7 +63,7 @@ def create_app(
 
     Args:
         database: None for one SQLite file, `closingbell.db`, in the working folder; a
-            path; or an address, `sqlite:///...` or `postgresql://...`.
+            path to such a file; or an address, `sqlite:///...` or `postgresql://...`.
         timezone: the zone of times that name none; default UTC.
         clock: where time comes from; default the machine's.
         settings_file: default `closingbell.toml` in the working folder.
@@ -548,4 +548,4 @@ class App:
             check_payload(task, task.payload, self.settings.payload_limit_bytes)
         with self._lock:
             if self._machinery is not None:
-                self._machinery.agenda.adopt(task)
+                self._machinery.agenda.adopt_all([task])

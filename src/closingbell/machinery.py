@@ -83,8 +83,7 @@ class Machinery:
             StoreError: it cannot be opened.
         """
         self.store.prepare(self.settings.auto_upgrade)
-        for task in self.registry:
-            self.agenda.adopt(task)
+        self.agenda.adopt_all(self.registry)
 
     @property
     def is_started(self) -> bool:
@@ -94,8 +93,9 @@ class Machinery:
     def start(self, *, worker: bool, scheduler: bool) -> None:
         """Set scheduler and worker to work; what already works is left alone."""
         with self._lock:
+            fresh: SchedulerLoop | None = None
             if scheduler and self._scheduler is None:
-                self._scheduler = SchedulerLoop(
+                fresh = self._scheduler = SchedulerLoop(
                     clock=self.clock,
                     queue=self.store.queue,
                     schedules=self.store.schedules,
@@ -106,8 +106,9 @@ class Machinery:
             if worker and self._runtime is None:
                 self._runtime = self._make_runtime()
                 self._runtime.start()
-            if self._scheduler is not None:
-                self._scheduler.start()
+            if fresh is not None:
+                # After the worker, so that the first firings find one.
+                fresh.start()
 
     def stop(self, grace_s: float) -> None:
         """Stop firing and claiming, let runs finish within `grace_s`, close the store."""
@@ -252,7 +253,7 @@ class Machinery:
 
     def _store(self, items: list[RunItem], template: RunTemplate, connection: Any) -> list[str]:
         if connection is not None:
-            connection = _core_connection(connection, self.store.dialect)
+            connection = _core_connection(connection, self.store)
         ids = self.store.queue.submit(template, items, connection)
         if template.state == "scheduled":
             self._due(template.due_at)
@@ -270,7 +271,7 @@ class Machinery:
             self.store.events.triggers(event_type), data, event_id, self.registry, self.door
         )
         if connection is not None:
-            connection = _core_connection(connection, self.store.dialect)
+            connection = _core_connection(connection, self.store)
         ids = self.store.events.record(
             event_id, event_type, text, submissions, self.clock.micros(), connection
         )
@@ -387,14 +388,14 @@ def _result_of(run: Run) -> Any:
     raise RunCancelled(run.id, run.state, run.reason)
 
 
-def _core_connection(connection: Any, dialect: str) -> Any:
-    """Return the Core connection of a caller's connection or ORM session."""
+def _core_connection(connection: Any, store: Store) -> Any:
+    """Return the Core connection of a caller's connection or ORM session to the same store."""
     core = connection.connection() if hasattr(connection, "get_bind") else connection
     name = getattr(getattr(core, "dialect", None), "name", None)
-    if name != dialect:
+    if name != store.dialect or not store.is_same(core):
         raise SubmitError(
             "connection",
             repr(connection),
-            f"a SQLAlchemy connection or session to this app's {dialect} database",
+            f"a SQLAlchemy connection or session to this app's {store.dialect} database",
         )
     return core

@@ -19,11 +19,6 @@ from closingbell.core.error import (
     HandlerNotFound,
     TaskFailed,
 )
-    ClosingbellError,
-    CyclicDependency,
-    TaskDefinitionError,
-    TaskFailed,
-)
 from closingbell.triggers import Every, Session
 from tests.acceptance.desk import PATIENCE_S, ended, make_app
 

@@ -12,19 +12,27 @@ import pytest
 
 from closingbell.app import App
 from closingbell.centre import ScheduledTask, TaskDefinition, TaskStatus
-from closingbell.core.clock import SimulatedClock
 from closingbell.core.error import AppNotRunning, SubmitError, TriggerError, UnknownTask
-from tests.acceptance.desk import PATIENCE_S, START, Gate, ended, eventually, in_loop, make_app
+from tests.acceptance.desk import (
+    PATIENCE_S,
+    START,
+    Gate,
+    StandingClock,
+    ended,
+    eventually,
+    in_loop,
+    make_app,
+)
 
 
 @pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(START)
+def clock() -> StandingClock:
+    return StandingClock(START)
 
 
 @pytest.fixture
-def app(store_address: str, clock: SimulatedClock) -> Iterator[App]:
-    app = make_app(store_address, clock, lease_s=1e9)
+def app(store_address: str, clock: StandingClock) -> Iterator[App]:
+    app = make_app(store_address, clock)
     app.registry.register_task("double", lambda payload: payload["x"] * 2)
     yield app
     app.stop(0)
@@ -133,7 +141,7 @@ async def test_schedule_task_awaited_gives_the_id_of_a_stored_run(app: App) -> N
     assert (run.state, run.due_at) == ("pending", START)
 
 
-def test_schedule_task_with_a_time_waits_for_it(app: App, clock: SimulatedClock) -> None:
+def test_schedule_task_with_a_time_waits_for_it(app: App, clock: StandingClock) -> None:
     at = START + timedelta(hours=1)
     with app.running():
         run_id = str(app.scheduler.schedule_task("double", {"x": 2}, at))
@@ -146,7 +154,7 @@ def test_schedule_task_with_a_time_waits_for_it(app: App, clock: SimulatedClock)
 
 
 def test_schedule_cron_task_fires_by_its_expression_and_not_in_a_minute(
-    app: App, clock: SimulatedClock
+    app: App, clock: StandingClock
 ) -> None:
     with app.running():
         schedule_id = str(app.scheduler.schedule_cron_task("double", "0 9 * * MON", {"x": 3}, 1))
@@ -246,7 +254,7 @@ def test_event_integration_example_of_the_document_registers_without_being_await
     assert run.payload == {"threshold": 1000000, "symbol": "AAPL"}
 
 
-def test_get_next_task_only_looks(app: App, clock: SimulatedClock) -> None:
+def test_get_next_task_only_looks(app: App, clock: StandingClock) -> None:
     assert app.scheduler.get_next_task() is None
     app.scheduler.schedule_task("double", {"x": 0}, START + timedelta(minutes=1), priority=1)
     assert app.scheduler.get_next_task() is None

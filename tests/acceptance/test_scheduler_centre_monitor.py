@@ -10,19 +10,18 @@ import pytest
 
 from closingbell.app import App
 from closingbell.centre import AlertManager, PerformanceTracker, ScheduledTask
-from closingbell.core.clock import SimulatedClock
 from closingbell.core.error import PayloadError
-from tests.acceptance.desk import START, ended, in_loop, make_app
+from tests.acceptance.desk import START, StandingClock, ended, in_loop, make_app
 
 
 @pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(START)
+def clock() -> StandingClock:
+    return StandingClock(START)
 
 
 @pytest.fixture
-def app(store_address: str, clock: SimulatedClock) -> Iterator[App]:
-    app = make_app(store_address, clock, lease_s=1e9)
+def app(store_address: str, clock: StandingClock) -> Iterator[App]:
+    app = make_app(store_address, clock)
     declare(app)
     yield app
     app.stop(0)
@@ -32,7 +31,7 @@ def declare(app: App) -> None:
     def takes(payload: dict[str, Any]) -> str:
         """Each step of the standing clock is one second of execution."""
         clock = app.clock
-        assert isinstance(clock, SimulatedClock)
+        assert isinstance(clock, StandingClock)
         clock.advance(timedelta(seconds=payload.get("seconds", 0)))
         if payload.get("fail"):
             raise ValueError("no price")
@@ -110,7 +109,7 @@ def test_task_history_filters_by_name_and_status_and_keeps_the_latest(app: App) 
 def test_task_history_survives_a_restart(app: App, store_address: str) -> None:
     [run_id] = run_all(app, ("scan", {"seconds": 2}))
     app.stop()
-    again = make_app(store_address, SimulatedClock(START + timedelta(days=1)))
+    again = make_app(store_address, StandingClock(START + timedelta(days=1)))
     history = again.monitor.get_task_history()
     metrics = again.monitor.get_performance_metrics("scan")
     again.stop()
@@ -134,7 +133,7 @@ async def test_track_of_the_engines_own_result_changes_nothing(app: App) -> None
 
 @in_loop
 async def test_track_of_work_that_ran_elsewhere_is_history_metrics_and_alerts(
-    app: App, clock: SimulatedClock
+    app: App, clock: StandingClock
 ) -> None:
     # As the document writes it: naive, here in the app's zone.
     noon = datetime.fromisoformat("2026-03-02T12:00")

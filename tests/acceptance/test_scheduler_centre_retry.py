@@ -10,20 +10,27 @@ import pytest
 
 from closingbell.app import App
 from closingbell.centre import ScheduledTask
-from closingbell.core.clock import SimulatedClock
 from closingbell.core.error import ClosingbellError, PolicyError, TriggerError, UnknownTask
 from closingbell.core.run import Run
-from tests.acceptance.desk import START, ended, eventually, in_loop, make_app, reached
+from tests.acceptance.desk import (
+    START,
+    StandingClock,
+    ended,
+    eventually,
+    in_loop,
+    make_app,
+    reached,
+)
 
 
 @pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(START)
+def clock() -> StandingClock:
+    return StandingClock(START)
 
 
 @pytest.fixture
-def app(store_address: str, clock: SimulatedClock) -> Iterator[App]:
-    app = make_app(store_address, clock, lease_s=1e9)
+def app(store_address: str, clock: StandingClock) -> Iterator[App]:
+    app = make_app(store_address, clock)
     app.registry.register_task("sync", fail, retry_count=0)
     yield app
     app.stop(0)
@@ -42,7 +49,7 @@ def waits(app: App, run_id: str, attempt: int) -> Run:
 
 
 def test_set_retry_policy_leads_over_the_tasks_own_and_backs_off_exactly(
-    app: App, clock: SimulatedClock
+    app: App, clock: StandingClock
 ) -> None:
     """60 s, 120 s, then it has failed for good: the document's retries never end."""
     app.retry_controller.set_retry_policy("sync", max_retries=2)
@@ -64,12 +71,12 @@ def test_set_retry_policy_leads_over_the_tasks_own_and_backs_off_exactly(
 
 def test_set_retry_policy_survives_a_restart(store_address: str) -> None:
     """It is stored: an app that is made anew retries by it."""
-    before = make_app(store_address, SimulatedClock(START), lease_s=1e9)
+    before = make_app(store_address, StandingClock(START))
     before.registry.register_task("sync", fail, retry_count=0)
     before.retry_controller.set_retry_policy("sync", 1, 1.0, 5)
     before.stop()
-    clock = SimulatedClock(START)
-    after = make_app(store_address, clock, lease_s=1e9)
+    clock = StandingClock(START)
+    after = make_app(store_address, clock)
     after.registry.register_task("sync", fail, retry_count=0)
     policy = after.store.policies.all()["sync"]
     with after.running():
@@ -80,7 +87,7 @@ def test_set_retry_policy_survives_a_restart(store_address: str) -> None:
 
 
 def test_set_retry_policy_of_another_process_is_noticed(
-    store_address: str, app: App, clock: SimulatedClock
+    store_address: str, app: App, clock: StandingClock
 ) -> None:
     other = make_app(store_address, clock)
     other.registry.register_task("sync", fail)
@@ -150,7 +157,7 @@ async def test_handle_failed_task_is_false_when_the_policy_is_used_up(app: App) 
 
 @in_loop
 async def test_handle_failed_task_retries_under_a_policy_that_was_widened_since(
-    app: App, clock: SimulatedClock
+    app: App, clock: StandingClock
 ) -> None:
     """The same run again, with its payload, until the wider policy is used up too."""
     with app.running():
@@ -175,7 +182,7 @@ async def test_handle_failed_task_retries_under_a_policy_that_was_widened_since(
 
 @in_loop
 async def test_handle_failed_task_from_elsewhere_is_retried_here_and_ends(
-    app: App, clock: SimulatedClock
+    app: App, clock: StandingClock
 ) -> None:
     app.registry.register_task("flaky", fail, retry_count=2)
     app.retry_controller.set_retry_policy("flaky", 2, 2.0, 60)
@@ -238,7 +245,7 @@ async def test_handle_failed_task_of_an_unknown_task_is_refused_and_not_stored(a
 
 @in_loop
 async def test_failed_tasks_are_listed_until_they_are_cleared_or_succeed(
-    app: App, clock: SimulatedClock
+    app: App, clock: StandingClock
 ) -> None:
     healthy: list[bool] = []
 

@@ -224,14 +224,23 @@ class Move(NamedTuple):
     next_fire_at: int | None
 
 
+class LeftOut(NamedTuple):
+    """Schedules that a scheduler cannot fire at present: by task, and by id."""
+
+    tasks: frozenset[str] = frozenset()
+    ids: frozenset[str] = frozenset()
+
+
 class Schedules(Protocol):
     """Stored schedules and their firings, as the scheduler's loop needs them."""
 
-    def due(self, now: int, horizon: int, limit: int = 500) -> list[dict[str, Any]]:
+    def due(
+        self, now: int, horizon: int, limit: int = 500, without: LeftOut = LeftOut()
+    ) -> list[dict[str, Any]]:
         """Return schedules, unpaused at `now`, that fire by `horizon`, oldest first."""
         ...
 
-    def next_due(self, now: int) -> int | None:
+    def next_due(self, now: int, without: LeftOut = LeftOut()) -> int | None:
         """Return when the next schedule may fire, or a pause ends; None for never."""
         ...
 

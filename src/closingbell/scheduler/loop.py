@@ -15,8 +15,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from closingbell.core.clock import Clock, from_micros, to_micros
-from closingbell.core.error import ClosingbellError, StoreError
-from closingbell.core.port import Firing, Move, Queue, Schedules
+from closingbell.core.error import ClosingbellError, DefinitionError, PayloadError, StoreError
+from closingbell.core.port import Firing, LeftOut, Move, Queue, Schedules
 from closingbell.core.run import RunItem, RunTemplate
 from closingbell.core.schedule import Schedule
 from closingbell.scheduler.planner import Tick, jitter_of, plan
@@ -67,9 +67,12 @@ class SchedulerLoop:
         self._schedules = schedules
         self._read = read
         self._submission = submission
+        self._idle_s = on_idle_s
         self._idle_us = round(on_idle_s * clock.speed * 1_000_000)
         self._lead_us = round(lead_s * clock.speed * 1_000_000)
         self._every_idle = every_idle
+        self._left_out = LeftOut()
+        self._left_out_until = 0.0
         self._changed = threading.Condition()
         self._until: int | None = 0
         self._look = True
@@ -133,12 +136,15 @@ class SchedulerLoop:
         if due is not None and due <= horizon:
             while self._queue.promote(horizon) and not self._stopped:
                 pass
-        while rows := self._schedules.due(now, horizon):
-            if not self.fire(rows, from_micros(horizon)) or self._stopped:
+        self._look_at_all_again()
+        while rows := self._schedules.due(now, horizon, without=self._left_out):
+            before = self._left_out
+            moved = self.fire(rows, from_micros(horizon))
+            if self._stopped or not (moved or self._left_out != before):
                 break
         if self._every_idle is not None:
             self._every_idle()
-        instants = (self._queue.next_due(), self._schedules.next_due(now))
+        instants = (self._queue.next_due(), self._schedules.next_due(now, self._left_out))
         ahead = [max(at - self._lead_us, now + 1) for at in instants if at is not None]
         if self._idle_us:
             ahead.append(now + self._idle_us)
@@ -150,18 +156,20 @@ class SchedulerLoop:
         active = self._schedules.active_runs([schedule.id for schedule, _ in schedules])
         moves: list[Move] = []
         for schedule, row in schedules:
-            if schedule.next_fire_at is None:
+            fire_at = schedule.next_fire_at
+            if fire_at is None:
                 continue
-            planned = plan(
-                schedule.trigger,
-                schedule.policy,
-                schedule.next_fire_at,
-                until,
-                active.get(schedule.id, ()),
-            )
-            following = None if planned.next_fire_at is None else to_micros(planned.next_fire_at)
-            ticks = [self._firing(schedule, tick, until) for tick in planned.ticks]
-            moves.append(Move(schedule.id, row["version"], ticks, following))
+            try:
+                waiting = active.get(schedule.id, ())
+                move = self._plan(schedule, fire_at, row["version"], until, waiting)
+            except StoreError:
+                raise
+            except Exception:
+                # One schedule that cannot be planned must not hold up all others.
+                _log.exception("schedule %r cannot be planned", schedule.id)
+                self._leave_out(schedule_id=schedule.id)
+            else:
+                moves.append(move)
         if not moves:
             return False
         made = self._schedules.fire_all(moves, self._clock.micros())
@@ -169,12 +177,43 @@ class SchedulerLoop:
             self._queue.exchange()
         return bool(made)
 
+    def _plan(
+        self,
+        schedule: Schedule,
+        fire_at: datetime,
+        version: int,
+        until: datetime,
+        active: Sequence[tuple[str, str]],
+    ) -> Move:
+        planned = plan(schedule.trigger, schedule.policy, fire_at, until, active)
+        following = None if planned.next_fire_at is None else to_micros(planned.next_fire_at)
+        ticks = [self._firing(schedule, tick, until) for tick in planned.ticks]
+        return Move(schedule.id, version, ticks, following)
+
     def _known(self, row: Mapping[str, Any]) -> Schedule | None:
         try:
-            return self._read(row)
+            schedule = self._read(row)
         except ClosingbellError as problem:
             _log.error("schedule %r cannot be read: %s", row["id"], problem)
+            self._leave_out(schedule_id=row["id"])
             return None
+        if schedule is None:
+            self._leave_out(task=row["task"])
+        return schedule
+
+    def _leave_out(self, *, task: str | None = None, schedule_id: str | None = None) -> None:
+        """Do not look at these again for a while: what cannot fire here stays due for ever."""
+        tasks, ids = self._left_out
+        self._left_out = LeftOut(
+            tasks if task is None else tasks | {task},
+            ids if schedule_id is None else ids | {schedule_id},
+        )
+
+    def _look_at_all_again(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._left_out_until:
+            self._left_out = LeftOut()
+            self._left_out_until = now + self._idle_s
 
     def _firing(self, schedule: Schedule, tick: Tick, until: datetime) -> Firing:
         fire_at = to_micros(tick.fire_at)
@@ -182,5 +221,10 @@ class SchedulerLoop:
             last = None if tick.until is None else to_micros(tick.until)
             return Firing(fire_at, "skipped", tick.reason, tick.instants, last)
         due_at = tick.fire_at + jitter_of(schedule.id, tick.fire_at, schedule.policy.jitter)
-        template, item = self._submission(schedule, tick.fire_at, due_at, until, tick.gate)
+        try:
+            template, item = self._submission(schedule, tick.fire_at, due_at, until, tick.gate)
+        except (PayloadError, DefinitionError) as problem:
+            # The task has changed since the schedule was made.
+            _log.error("schedule %r makes no run: %s", schedule.id, problem)
+            return Firing(fire_at, "skipped", f"refused: {problem}")
         return Firing(fire_at, "ran", template=template, item=item, cancel_other=tick.cancel_other)

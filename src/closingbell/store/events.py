@@ -49,6 +49,13 @@ class StoredEvents:
             gone = delete(event_triggers).where(event_triggers.c.id == trigger_id)
             return connection.execute(gone).rowcount == 1
 
+    def declared(self) -> list[tuple[str, str]]:
+        """Return (id, task) of the triggers that tasks declare themselves."""
+        query = select(event_triggers.c.id, event_triggers.c.task)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.where(event_triggers.c.source == "task"))
+            return [(row.id, row.task) for row in rows]
+
     def triggers(self, event_type: str | None = None) -> list[dict[str, Any]]:
         """Return event triggers, oldest first, with their payload as a dict."""
         query = select(event_triggers).order_by(event_triggers.c.created_at, event_triggers.c.id)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from closingbell.core.error import UnknownSchedule
-from closingbell.core.port import Firing, Move
+from closingbell.core.port import Firing, LeftOut, Move
 from closingbell.store.database import Database
 from closingbell.store.insert import insert_of
 from closingbell.store.schema import firings, literal, runs, schedules
@@ -95,13 +95,21 @@ class StoredSchedules:
         with self._database.reading() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
 
+    def declared(self) -> list[tuple[str, str]]:
+        """Return (id, task) of the schedules that tasks declare themselves."""
+        query = select(schedules.c.id, schedules.c.task).where(schedules.c.source == "task")
+        with self._database.reading() as connection:
+            return [(row.id, row.task) for row in connection.execute(query)]
+
     def remove(self, schedule_id: str) -> bool:
         """Delete a schedule; its firings and runs stay. Returns whether it was there."""
         with self._database.writing() as connection:
             result = connection.execute(delete(schedules).where(schedules.c.id == schedule_id))
             return result.rowcount == 1
 
-    def due(self, now: int, horizon: int, limit: int = 500) -> list[dict[str, Any]]:
+    def due(
+        self, now: int, horizon: int, limit: int = 500, without: LeftOut = LeftOut()
+    ) -> list[dict[str, Any]]:
         """Return schedules, unpaused at `now`, that fire by `horizon`, oldest first."""
         query = (
             select(schedules)
@@ -109,6 +117,7 @@ class StoredSchedules:
                 schedules.c.next_fire_at.is_not(None),
                 schedules.c.next_fire_at <= horizon,
                 _unpaused(now),
+                *_outside(without),
             )
             .order_by(schedules.c.next_fire_at)
             .limit(limit)
@@ -116,11 +125,11 @@ class StoredSchedules:
         with self._database.reading() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
 
-    def next_due(self, now: int) -> int | None:
+    def next_due(self, now: int, without: LeftOut = LeftOut()) -> int | None:
         """Return when the next schedule may fire, or a pause ends; None for never."""
         query = (
             select(schedules.c.next_fire_at)
-            .where(schedules.c.next_fire_at.is_not(None), _unpaused(now))
+            .where(schedules.c.next_fire_at.is_not(None), _unpaused(now), *_outside(without))
             .order_by(schedules.c.next_fire_at)
             .limit(1)
         )
@@ -259,6 +268,15 @@ class StoredSchedules:
         )
         with self._database.reading() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def _outside(without: LeftOut) -> list[Any]:
+    conditions = []
+    if without.tasks:
+        conditions.append(schedules.c.task.not_in(without.tasks))
+    if without.ids:
+        conditions.append(schedules.c.id.not_in(without.ids))
+    return conditions
 
 
 def _unpaused(now: int) -> Any:
