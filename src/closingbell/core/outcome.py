@@ -120,12 +120,14 @@ class DecisionFacts(NamedTuple):
         error_json: encoder for errors, so that this module needs no JSON library.
         poison_after: after so many lost workers a run is parked as failed.
         cancel_reason: set when a cancellation was asked for meanwhile.
+        started_at: when the code really started, if that is known.
     """
 
     now: int
     error_json: Any
     poison_after: int = 3
     cancel_reason: str | None = None
+    started_at: int | None = None
 
 
 def decide(
@@ -150,8 +152,9 @@ def decide(
     match outcome:
         case Returned(result):
             return Settlement(
-                run, fence, "success", "returned", claim.attempt, now, result=result, logs=logs
-            )
+                run, fence, "success", "returned", claim.attempt, now, result=result, logs=logs,
+                started_at=facts.started_at,
+            )  # fmt: skip
         case Cancelled(reason):
             return Settlement(
                 run, fence, "cancelled", "cancelled", claim.attempt, now, reason=reason, logs=logs

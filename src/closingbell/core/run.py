@@ -207,6 +207,8 @@ class Settlement(NamedTuple):
         lost: 1 when the worker was lost, to be added to the run's count.
         logs: captured output, as (stream, text) pieces in order.
         alert: what a person should see, or None.
+        started_at: when the code really started, where that is known; a claim is made a
+            little ahead, or waits for its place.
     """
 
     id: str
@@ -223,3 +225,4 @@ class Settlement(NamedTuple):
     lost: int = 0
     logs: tuple[tuple[str, str], ...] = ()
     alert: AlertNote | None = None
+    started_at: int | None = None

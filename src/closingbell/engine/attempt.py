@@ -73,7 +73,10 @@ class Attempts:
     def settle(self, call: Call, outcome: Outcome, cancel_reason: str | None) -> Settlement:
         """Return the settlement of a call that ended."""
         logs = self._take_logs(call) if call.logs else ()
-        return self.settle_claim(call.claim, call.task, outcome, cancel_reason, logs)
+        ran_s = None
+        if call.deadline:
+            ran_s = self._clock.monotonic() - call.deadline + call.claim.timeout_s
+        return self.settle_claim(call.claim, call.task, outcome, cancel_reason, logs, ran_s)
 
     def settle_claim(
         self,
@@ -82,9 +85,22 @@ class Attempts:
         outcome: Outcome,
         cancel_reason: str | None,
         logs: tuple[tuple[str, str], ...] = (),
+        ran_s: float | None = None,
     ) -> Settlement:
-        """Return the settlement of a claim; `task` is None when it is unknown here."""
+        """Return the settlement of a claim.
+
+        Args:
+            claim: the held run.
+            task: its definition, or None when it is unknown here.
+            outcome: what the attempt did.
+            cancel_reason: why its end was asked for, or None.
+            logs: what it printed.
+            ran_s: how many machine seconds its code ran, if that is known.
+        """
         now = self._clock.micros()
+        started_at = None
+        if ran_s is not None:
+            started_at = now - round(ran_s * 1_000_000 * (self._clock.speed or 1.0))
         policy = self.policies.get(claim.task) if self.policies else None
         if policy is not None:
             claim = claim._replace(max_attempts=policy.retries + 1)
@@ -97,10 +113,12 @@ class Attempts:
             claim,
             outcome,
             policy or RetryPolicy(),
-            DecisionFacts(now, self._error_json, self._poison_after, cancel_reason),
+            DecisionFacts(now, self._error_json, self._poison_after, cancel_reason, started_at),
             self._rng,
             logs,
         )
+        if started_at is not None and settlement.started_at is None:
+            settlement = settlement._replace(started_at=started_at)
         if settlement.state == "failed" or now - claim.started_at > self._long_execution:
             return settlement._replace(alert=self._alert(claim, settlement, now))
         return settlement

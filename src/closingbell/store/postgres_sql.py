@@ -106,9 +106,10 @@ _CLAIMS = """
 _PLAIN = """
 settled AS (
   UPDATE runs SET state = 'success', outcome = 'returned', finished_at = j.finished_at,
-    result = j.result
-  FROM unnest(%(ids)s::text[], %(fences)s::bigint[], %(finished)s::bigint[], %(results)s::text[])
-    AS j (id, fence, finished_at, result)
+    result = j.result, started_at = coalesce(j.started_at, runs.started_at)
+  FROM unnest(%(ids)s::text[], %(fences)s::bigint[], %(finished)s::bigint[], %(results)s::text[],
+              %(started)s::bigint[])
+    AS j (id, fence, finished_at, result, started_at)
   WHERE runs.id = j.id AND runs.fence = j.fence AND runs.state IN ('running', '')
   RETURNING 1
 )"""
@@ -118,11 +119,12 @@ SELECT (SELECT count(*) FROM settled), (SELECT wait FROM lanes), {_CLAIMS}
 """
 _REST = """
 rest (id, fence, state, outcome, attempt, finished_at, due_at, result, error, reason, lost,
-      ledger) AS MATERIALIZED (
+      ledger, started_at) AS MATERIALIZED (
   SELECT * FROM unnest(%(r_ids)s::text[], %(r_fences)s::bigint[], %(r_states)s::text[],
     %(r_outcomes)s::text[], %(r_attempts)s::int[], %(r_finished)s::bigint[],
     %(r_due)s::bigint[], %(r_results)s::text[], %(r_errors)s::text[], %(r_reasons)s::text[],
-    %(r_lost)s::int[], %(r_ledger)s::int[])
+    %(r_lost)s::int[], %(r_ledger)s::int[],
+    %(r_started)s::bigint[])
 ),
 ended AS (
   UPDATE runs SET
@@ -134,7 +136,8 @@ ended AS (
              ELSE rest.reason END,
     outcome = rest.outcome, attempt = rest.attempt,
     due_at = coalesce(rest.due_at, runs.due_at), result = rest.result,
-    error = coalesce(rest.error, runs.error), lost_count = lost_count + rest.lost
+    error = coalesce(rest.error, runs.error), lost_count = lost_count + rest.lost,
+    started_at = coalesce(rest.started_at, runs.started_at)
   FROM rest
   WHERE runs.id = rest.id AND runs.fence = rest.fence AND runs.state IN ('running', '')
   RETURNING runs.id, runs.task, rest.finished_at
@@ -142,8 +145,8 @@ ended AS (
 ledger AS (
   INSERT INTO attempts (run_id, fence, number, outcome, worker_id, started_at, finished_at,
                         error, reason)
-  SELECT runs.id, runs.fence, runs.attempt, rest.outcome, runs.worker_id, runs.started_at,
-         rest.finished_at, rest.error, rest.reason
+  SELECT runs.id, runs.fence, runs.attempt, rest.outcome, runs.worker_id,
+         coalesce(rest.started_at, runs.started_at), rest.finished_at, rest.error, rest.reason
   FROM ended JOIN rest ON rest.id = ended.id AND rest.ledger = 1
        JOIN runs ON runs.id = ended.id
 ),

@@ -45,6 +45,7 @@ def success_values(ended: list[Settlement]) -> dict[str, str]:
         "fences": number_array([s.fence for s in ended]),
         "finished": number_array([s.finished_at for s in ended]),
         "results": text_array([s.result for s in ended]),
+        "started": number_array([s.started_at for s in ended]),
     }
 
 
@@ -69,6 +70,7 @@ def settlement_values(ended: list[Settlement]) -> dict[str, str]:
         "r_reasons": text_array([s.reason for s in ended]),
         "r_lost": number_array([s.lost for s in ended]),
         "r_ledger": number_array([int(s.ledger or s.outcome == "given_back") for s in ended]),
+        "r_started": number_array([s.started_at for s in ended]),
         "l_ids": text_array([row[0] for row in logs]),
         "l_numbers": number_array([row[1] for row in logs]),
         "l_streams": text_array([row[2] for row in logs]),

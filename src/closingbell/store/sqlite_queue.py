@@ -371,7 +371,8 @@ def _insert_claimed(
 ) -> list[str]:
     """Store a run that its worker holds from the start: one row, written once."""
     values = (item.id, item.payload, item.lane, *template._replace(state="running"))
-    cursor = driver.execute(sql.INSERT_CLAIMED, (*values, claimer.worker_id, now.micros))
+    started = max(now.micros, template.due_at)
+    cursor = driver.execute(sql.INSERT_CLAIMED, (*values, claimer.worker_id, started))
     if cursor.rowcount != 1:
         return [item.id if template.key is None else _holder(driver, template, item)]
     now.direct[now.index(claimer)].append(
@@ -390,7 +391,7 @@ def _insert_claimed(
             executor=template.executor,
             lost_count=0,
             cancel_reason=None,
-            started_at=now.micros,
+            started_at=started,
         )
     )
     return [item.id]
@@ -421,9 +422,9 @@ def _settle(driver: Any, ended: list[Settlement]) -> set[str]:
     ledger: list[tuple[Any, ...]] = []
     for s in ended:
         if s.state == "success":
-            plain.append((s.id, s.fence, s.finished_at, s.result))
+            plain.append((s.id, s.fence, s.finished_at, s.result, s.started_at))
         else:
-            row = (*s[:8], s.error, s.reason, s.lost)
+            row = (*s[:8], s.error, s.reason, s.lost, s.started_at)
             rest.append(row)
             if s.ledger or s.outcome == "given_back":
                 # A given-back attempt restores the number, so that the row forgets it.

@@ -29,7 +29,8 @@ INSERT_MANY = (
 )
 SETTLE_SUCCESS = (
     "UPDATE runs SET state = 'success', outcome = 'returned', finished_at = j.value ->> 2,"
-    " result = j.value ->> 3 FROM json_each(?) AS j"
+    " result = j.value ->> 3, started_at = coalesce(j.value ->> 4, started_at)"
+    " FROM json_each(?) AS j"
     " WHERE runs.id = j.value ->> 0 AND runs.state = 'running' AND runs.fence = j.value ->> 1"
 )
 # A run whose cancellation was asked for does not start another attempt.
@@ -45,14 +46,16 @@ UPDATE runs SET
   outcome = j.value ->> 3, attempt = j.value ->> 4,
   due_at = coalesce(j.value ->> 6, due_at), result = j.value ->> 7,
   error = coalesce(j.value ->> 8, CASE WHEN j.value ->> 2 = 'success' THEN NULL ELSE error END),
-  lost_count = lost_count + (j.value ->> 10)
+  lost_count = lost_count + (j.value ->> 10),
+  started_at = coalesce(j.value ->> 11, started_at)
 FROM json_each(?) AS j
 WHERE runs.id = j.value ->> 0 AND runs.state = 'running' AND runs.fence = j.value ->> 1
 """
 LEDGER = """
 INSERT INTO attempts (run_id, fence, number, outcome, worker_id, started_at, finished_at,
                       error, reason)
-SELECT runs.id, runs.fence, runs.attempt, j.value ->> 3, runs.worker_id, runs.started_at,
+SELECT runs.id, runs.fence, runs.attempt, j.value ->> 3, runs.worker_id,
+       coalesce(j.value ->> 11, runs.started_at),
        j.value ->> 5, j.value ->> 8, j.value ->> 9
 FROM json_each(?) AS j JOIN runs ON runs.id = j.value ->> 0
 WHERE runs.state = 'running' AND runs.fence = j.value ->> 1
