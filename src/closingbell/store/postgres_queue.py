@@ -27,7 +27,7 @@ from closingbell.store.held import Held
 from closingbell.store.insert import insert_on
 from closingbell.store.lanes import LaneClaims
 from closingbell.store.postgres_hint import Listener, Notifier
-from closingbell.store.postgres_lanes import PostgresLanes, scalar
+from closingbell.store.postgres_lanes import PostgresLanes
 from closingbell.store.postgres_link import Link, Links, number_array, text_array
 from closingbell.store.postgres_values import (
     claim_values,
@@ -35,13 +35,12 @@ from closingbell.store.postgres_values import (
     settlement_values,
     success_values,
 )
+from closingbell.store.server_clock import ServerClock
 
 #: Runs that one statement may carry.
 CHUNK = 5_000
 #: How long to trust that nothing is pending when no hint came, in seconds.
 _TRUST_S = 0.2
-#: How often the server's clock is compared with the machine's, in seconds.
-_CLOCK_S = 30.0
 
 
 class PostgresQueue:
@@ -66,7 +65,7 @@ class PostgresQueue:
         database.on_write = self._front.stale
         self._adopt = False
         self._news = True
-        self._offset: tuple[float, int] | None = None
+        self._server_clock = ServerClock(self._links, clock)
         #: When a rate limit frees a place for a run that waits now, or None.
         self.blocked_until: int | None = None
 
@@ -126,21 +125,14 @@ class PostgresQueue:
 
     def changed(self) -> bool:
         news, self._news = self._news, False
-        return news or self._listener is None or not self._listener.hears
+        return news or not self._hears()
 
     def rides_along(self) -> bool:
         return False
 
     def machine_micros(self) -> int:
         """Return the server's time, carried on by the machine's monotonic clock."""
-        now = self._clock.monotonic()
-        if self._offset is None or now - self._offset[0] > _CLOCK_S:
-            try:
-                self._offset = self._compare_clocks()
-            except StoreError:
-                if self._offset is None:
-                    raise
-        return self._offset[1] + round(self._clock.monotonic() * 1_000_000)
+        return self._server_clock.micros()
 
     def close(self) -> None:
         """End the threads and give all connections back."""
@@ -180,20 +172,21 @@ class PostgresQueue:
     def _submit_started(self, template: RunTemplate, item: RunItem) -> str | None:
         """Store the run as running, if a worker here has a place and nobody waits for it."""
         for held in self._claimers:
-            want = held.claimer.want(())
-            if (
-                want is None
-                or not want.free.get(template.executor)
-                or template.task in want.unknown
-            ):
+            if not _has_place(held.claimer, template):
                 continue
+            alone = self._front.is_empty(template.executor, self._clock.monotonic())
+            if not alone and self._hears():
+                # One look serves the submissions that follow, too.
+                self._exchange_for(held)
+                if not _has_place(held.claimer, template):
+                    continue
+                alone = self._front.is_empty(template.executor, self._clock.monotonic())
             now = max(self._clock.micros(), template.due_at)
             with self._link() as link:
                 values = template._asdict()
                 values.update(
                     id=item.id, payload=item.payload, worker=held.claimer.worker_id, now=now
                 )
-                alone = self._front.is_empty(template.executor, self._clock.monotonic())
                 statement = sql.INSERT_RUNNING if alone else sql.INSERT_STARTED
                 row = link.execute(statement, values).fetchone()
                 if row is None:
@@ -305,7 +298,7 @@ class PostgresQueue:
     ) -> tuple[list[Claim], set[str], bool]:
         written = ended
         # Only who would hear of news may trust that there is none.
-        hears = self._listener is not None and self._listener.hears
+        hears = self._hears()
         if not hears:
             self._front.stale()
         self._front.look(self._clock.monotonic())
@@ -365,18 +358,23 @@ class PostgresQueue:
 
     # --- hints and time --------------------------------------------------------------
 
+    def _hears(self) -> bool:
+        return self._listener is not None and self._listener.hears
+
     def _heard(self) -> None:
         self._front.stale()
         self._news = True
         for wake in self._wakes:
             wake()
 
-    def _compare_clocks(self) -> tuple[float, int]:
-        with self._links.open() as link:
-            before = self._clock.monotonic()
-            micros = scalar(link.execute(sql.SERVER_MICROS))
-            after = self._clock.monotonic()
-        return after, micros - round((before + after) / 2 * 1_000_000)
+
+def _has_place(claimer: Claimer, template: RunTemplate) -> bool:
+    want = claimer.want(())
+    return (
+        want is not None
+        and bool(want.free.get(template.executor))
+        and template.task not in want.unknown
+    )
 
 
 def _holder(link: Any, template: RunTemplate, item: RunItem) -> str:
