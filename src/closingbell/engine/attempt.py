@@ -99,8 +99,11 @@ class Attempts:
         """
         now = self._clock.micros()
         started_at = None
-        if ran_s is not None:
-            started_at = now - round(ran_s * 1_000_000 * (self._clock.speed or 1.0))
+        if ran_s is not None and self._clock.speed:
+            # Never before the claim, nor before the instant that the run was due. On a clock
+            # that stands still nothing but the claim says when.
+            ran_us = round(ran_s * 1_000_000 * self._clock.speed)
+            started_at = max(now - ran_us, claim.started_at)
         policy = self.policies.get(claim.task) if self.policies else None
         if policy is not None:
             claim = claim._replace(max_attempts=policy.retries + 1)
