@@ -94,13 +94,14 @@ class Machinery:
         """Set scheduler and worker to work; what already works is left alone."""
         with self._lock:
             fresh: SchedulerLoop | None = None
-            if scheduler and self._scheduler is None:
+            if (scheduler or worker) and self._scheduler is None:
                 fresh = self._scheduler = SchedulerLoop(
                     clock=self.clock,
                     queue=self.store.queue,
                     schedules=self.store.schedules,
                     read=self.agenda.read_known,
                     submission=self.agenda.scheduled_run,
+                    fires=scheduler,
                     every_idle=self.agenda.fire_dependencies,
                 )
             if worker and self._runtime is None:

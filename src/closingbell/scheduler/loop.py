@@ -45,6 +45,7 @@ class SchedulerLoop:
         schedules: Schedules,
         read: Callable[[Mapping[str, Any]], Schedule | None],
         submission: Submission,
+        fires: bool = True,
         on_idle_s: float = 1.0,
         lead_s: float = 0.01,
         every_idle: Callable[[], None] | None = None,
@@ -57,6 +58,8 @@ class SchedulerLoop:
             schedules: where firings are stored.
             read: turns a stored row into a schedule; None for a task that is unknown here.
             submission: makes the run of a firing.
+            fires: whether to fire schedules; a worker alone only promotes what is due, so
+                that its retries and delayed runs come without a scheduler.
             on_idle_s: look at the store at least this often, in machine seconds.
             lead_s: work ahead by this much, in machine seconds, so that a run starts on
                 its instant and not a commit later.
@@ -67,6 +70,7 @@ class SchedulerLoop:
         self._schedules = schedules
         self._read = read
         self._submission = submission
+        self._fires = fires
         self._idle_s = on_idle_s
         self._idle_us = round(on_idle_s * clock.speed * 1_000_000)
         self._lead_us = round(lead_s * clock.speed * 1_000_000)
@@ -136,6 +140,15 @@ class SchedulerLoop:
         if due is not None and due <= horizon:
             while self._queue.promote(horizon) and not self._stopped:
                 pass
+        instants = [self._fire_due(now, horizon)] if self._fires else []
+        instants.append(self._queue.next_due())
+        ahead = [max(at - self._lead_us, now + 1) for at in instants if at is not None]
+        if self._idle_us:
+            ahead.append(now + self._idle_us)
+        return min(ahead, default=None)
+
+    def _fire_due(self, now: int, horizon: int) -> int | None:
+        """Fire what is due by `horizon`; return when the next schedule fires."""
         self._look_at_all_again()
         while rows := self._schedules.due(now, horizon, without=self._left_out):
             before = self._left_out
@@ -144,11 +157,7 @@ class SchedulerLoop:
                 break
         if self._every_idle is not None:
             self._every_idle()
-        instants = (self._queue.next_due(), self._schedules.next_due(now, self._left_out))
-        ahead = [max(at - self._lead_us, now + 1) for at in instants if at is not None]
-        if self._idle_us:
-            ahead.append(now + self._idle_us)
-        return min(ahead, default=None)
+        return self._schedules.next_due(now, self._left_out)
 
     def fire(self, rows: Sequence[Mapping[str, Any]], until: datetime) -> bool:
         """Plan and store the firings of schedules up to `until`; return whether any moved."""
