@@ -58,7 +58,7 @@ def worker(
 ) -> None:
     """Run tasks, without firing schedules: add as many as the work needs, on any machine.
 
-    Retries and delayed runs become due through any `serve` on the same store.
+    Retries and delayed runs of its tasks become due by themselves; schedules need a `serve`.
     """
     if burst:
         _burst(target, app_target, database, assignments, as_json)
