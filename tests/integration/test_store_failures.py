@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from closingbell.core.error import StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from closingbell.core.port import Firing
 from closingbell.store import postgres_link
 from closingbell.store.database import SqliteDatabase
 from closingbell.store.store import Store
@@ -437,6 +438,14 @@ def test_postgres_notices_come_to_another_process_without_a_poll(postgres_addres
         woken.clear()
         other.submit(count, state=state)
         assert woken.wait(10)
+    woken.clear()
+    other.store.schedules.put("s", "risk_scan", "{}", "app", other.now, other.now)
+    assert woken.wait(10)
+    woken.clear()
+    [item] = other.items(1)
+    tick = Firing(other.now, "ran", template=other.template(schedule_id="s"), item=item)
+    other.store.schedules.fire("s", 1, [tick], None, other.now)
+    assert woken.wait(10)
     desk.close()
     other.close()
 

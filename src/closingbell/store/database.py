@@ -72,8 +72,13 @@ class Database(Protocol):
         """Open a connection for reading one consistent snapshot."""
         ...
 
-    def writing(self) -> AbstractContextManager[Connection]:
-        """Open a transaction that commits at the end, or rolls back on an error."""
+    def writing(self, *, news: bool = False) -> AbstractContextManager[Connection]:
+        """Open a transaction that commits at the end, or rolls back on an error.
+
+        Args:
+            news: whether other processes should hear of it at once, because there may be
+                something for them to run or to plan.
+        """
         ...
 
     def close(self) -> None:
@@ -208,7 +213,8 @@ class SqliteDatabase:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, news: bool = False) -> Iterator[Connection]:
+        # News needs no telling: other processes look at the file's version all the time.
         with self.pen, translated():
             writer = self.writer()
             with writer.begin():
@@ -225,7 +231,7 @@ class SqliteDatabase:
                 engine.dispose()
 
 
-def _nobody_asks() -> None:
+def _nobody_asks(_news: bool) -> None:
     """Take no note of a write."""
 
 
@@ -237,8 +243,9 @@ class PostgresDatabase:
     def __init__(self, address: str, pool_size: int = 8) -> None:
         self.address = address
         self.label = _masked(address)
-        #: Told, from any thread, after each transaction of `writing` that was committed.
-        self.on_write: Callable[[], None] = _nobody_asks
+        #: Told, from any thread, after each transaction of `writing` that was committed,
+        #: whether it was news.
+        self.on_write: Callable[[bool], None] = _nobody_asks
         self._pool_size = pool_size
         self._engine: Engine | None = None
         self._lock = threading.Lock()
@@ -264,10 +271,10 @@ class PostgresDatabase:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, news: bool = False) -> Iterator[Connection]:
         with translated(), self.engine().begin() as connection:
             yield connection
-        self.on_write()
+        self.on_write(news)
 
     def close(self) -> None:
         with self._lock:

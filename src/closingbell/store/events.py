@@ -78,7 +78,7 @@ class StoredEvents:
     ) -> list[str]:
         """Store an event and the runs that it starts, in one transaction; return their ids."""
         if connection is None:
-            with self._database.writing() as own:
+            with self._database.writing(news=True) as own:
                 return self.record(event_id, event_type, data, submissions, now, own)
         connection.execute(
             insert(events).values(

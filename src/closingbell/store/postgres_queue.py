@@ -62,7 +62,7 @@ class PostgresQueue:
         self._known: dict[str, Held] = {}
         self._again = False
         self._front = Front(_TRUST_S)
-        database.on_write = self._front.stale
+        database.on_write = self._wrote
         self._adopt = False
         self._news = True
         self._server_clock = ServerClock(self._links, clock)
@@ -357,6 +357,11 @@ class PostgresQueue:
         return claims
 
     # --- hints and time --------------------------------------------------------------
+
+    def _wrote(self, news: bool) -> None:
+        self._front.stale()
+        if news:
+            self._notifier.hint()
 
     def _hears(self) -> bool:
         return self._listener is not None and self._listener.hears

@@ -239,7 +239,7 @@ class StoredRuns:
 
     def hasten(self, run_id: str, now: int) -> bool:
         """Let a scheduled run be claimed now; returns whether it was scheduled."""
-        with self._database.writing() as connection:
+        with self._database.writing(news=True) as connection:
             due = connection.execute(
                 update(runs)
                 .where(runs.c.id == run_id, runs.c.state == "scheduled")
@@ -265,7 +265,7 @@ class StoredRuns:
         again = case((runs.c.attempt >= 0, runs.c.attempt + max_attempts), else_=max_attempts)
         wanted = (*_FINAL, "scheduled")
         due_at = now if due_at is None else due_at
-        with self._database.writing() as connection:
+        with self._database.writing(news=True) as connection:
             row = connection.execute(
                 select(runs).where(runs.c.id == run_id, runs.c.state.in_(wanted))
             ).one_or_none()

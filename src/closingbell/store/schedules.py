@@ -39,7 +39,7 @@ class StoredSchedules:
         Returns:
             Whether it was inserted or changed.
         """
-        with self._database.writing() as connection:
+        with self._database.writing(news=True) as connection:
             row = connection.execute(
                 select(schedules).where(schedules.c.id == schedule_id)
             ).one_or_none()
@@ -103,7 +103,7 @@ class StoredSchedules:
 
     def remove(self, schedule_id: str) -> bool:
         """Delete a schedule; its firings and runs stay. Returns whether it was there."""
-        with self._database.writing() as connection:
+        with self._database.writing(news=True) as connection:
             result = connection.execute(delete(schedules).where(schedules.c.id == schedule_id))
             return result.rowcount == 1
 
@@ -170,7 +170,7 @@ class StoredSchedules:
         Returns:
             For each schedule that moved, the ids of the runs that were made.
         """
-        with self._database.writing() as connection:
+        with self._database.writing(news=True) as connection:
             # In one order everywhere, so that two schedulers cannot wait for each other.
             moved = [m for m in sorted(moves, key=_by_id) if _move(connection, m, now)]
             made: dict[str, list[str]] = {m.schedule_id: [] for m in moved}
@@ -234,7 +234,7 @@ class StoredSchedules:
         )
 
     def _change(self, schedule_id: str, values: dict[str, Any]) -> None:
-        with self._database.writing() as connection:
+        with self._database.writing(news=True) as connection:
             changed = connection.execute(
                 update(schedules)
                 .where(schedules.c.id == schedule_id)
