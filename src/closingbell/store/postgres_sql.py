@@ -100,9 +100,10 @@ claimed AS (
 )
 _CLAIMS = """
 (SELECT coalesce(json_agg(claim), '[]')::text FROM claimed),
-(SELECT coalesce(json_agg(json_build_array(kind, last_priority, last_due, last_id)), '[]')::text
- FROM (SELECT DISTINCT ON (kind) * FROM picked
-       ORDER BY kind, last_priority DESC, last_due DESC, last_id DESC) AS last)"""
+(SELECT coalesce(json_agg(last_of_kind), '[]')::text FROM (
+   SELECT json_build_array(kind, (array_agg(last_priority))[count(*)],
+     (array_agg(last_due))[count(*)], (array_agg(last_id))[count(*)]) AS last_of_kind
+   FROM picked GROUP BY kind) AS lasts)"""
 _PLAIN = """
 settled AS (
   UPDATE runs SET state = 'success', outcome = 'returned', finished_at = j.finished_at,
