@@ -107,7 +107,8 @@ class AsyncApp:
 
     async def result(self, run_id: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109
         """Wait for a run's end and return its result; see `RunHandle.result`."""
-        return await asyncio.to_thread(self._app.handle(run_id).result, timeout)
+        machinery = await asyncio.to_thread(lambda: self._app.machinery)
+        return await machinery.wait_run_async(run_id, timeout)
 
     async def cancel(self, run_id: str, reason: str = "cancelled by a person") -> RunState:
         """Cancel a run; see `RunHandle.cancel`."""

@@ -392,7 +392,7 @@ class App:
 
     def handle(self, run_id: str) -> RunHandle:
         """Return the handle of a run by its id."""
-        return RunHandle(run_id, self.machinery)
+        return RunHandle(run_id, lambda: self.machinery)
 
     def list_runs(
         self,
@@ -482,7 +482,9 @@ class App:
             if self._machinery is None:
                 from closingbell.machinery import Machinery
 
-                machinery = Machinery(self.settings, self.clock, self.registry, self._ids)
+                machinery = Machinery(
+                    self.settings, self.clock, self.registry, self._ids, lambda: self.machinery
+                )
                 machinery.open()
                 for declare in self._declared:
                     declare(machinery)

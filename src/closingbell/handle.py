@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 from closingbell.core.run import Run, RunState
@@ -19,6 +19,10 @@ class RunKeeper(Protocol):
         """Wait for a run's end and return its result."""
         ...
 
+    async def wait_run_async(self, run_id: str, timeout: float | None) -> Any:  # noqa: ASYNC109
+        """Wait for a run's end without holding a thread."""
+        ...
+
     def cancel_run(self, run_id: str, reason: str) -> str:
         """Cancel a run; return its state."""
         ...
@@ -31,15 +35,27 @@ class RunKeeper(Protocol):
 class RunHandle:
     """One submitted run. `await handle` gives its result without blocking the loop.
 
+    It stays good when its app is stopped and started again.
+
     Attributes:
         id: the run's id.
     """
 
-    __slots__ = ("_keeper", "id")
+    __slots__ = ("_find_keeper", "id")
 
-    def __init__(self, run_id: str, keeper: RunKeeper) -> None:
+    def __init__(self, run_id: str, find_keeper: Callable[[], RunKeeper]) -> None:
+        """Hold a run.
+
+        Args:
+            run_id: which run.
+            find_keeper: returns what its app works with at present.
+        """
         self.id = run_id
-        self._keeper = keeper
+        self._find_keeper = find_keeper
+
+    @property
+    def _keeper(self) -> RunKeeper:
+        return self._find_keeper()
 
     def __repr__(self) -> str:
         return f"<RunHandle {self.id}>"
@@ -89,7 +105,4 @@ class RunHandle:
         return self._keeper.explain_run(self.id)
 
     def __await__(self) -> Generator[Any, None, Any]:
-        # Loading it takes half of the time that importing closingbell may take.
-        import asyncio
-
-        return asyncio.to_thread(self.result).__await__()
+        return self._keeper.wait_run_async(self.id, None).__await__()

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from closingbell.agenda import Agenda
@@ -31,6 +32,7 @@ from closingbell.settings import Settings
 from closingbell.status import task_status
 from closingbell.store.store import Store, open_store
 from closingbell.submission import Door, Options, check_text
+from closingbell.waiter import Waiters
 
 _log = logging.getLogger("closingbell")
 
@@ -44,8 +46,23 @@ class Machinery:
     """An open store, and the worker and scheduler of this process."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, registry: TaskRegistry, ids: RunIds
+        self,
+        settings: Settings,
+        clock: Clock,
+        registry: TaskRegistry,
+        ids: RunIds,
+        current: Callable[[], Machinery],
     ) -> None:
+        """Make it ready to open.
+
+        Args:
+            settings: of the app.
+            clock: the desk's time.
+            registry: the tasks that are known here.
+            ids: makes run ids.
+            current: returns the app's present machinery, which outlives this one.
+        """
+        self._current = current
         #: The process that opened the store; no other may use it.
         self.pid = os.getpid()
         self.settings = settings
@@ -69,7 +86,7 @@ class Machinery:
         self._lock = threading.RLock()
         self._runtime: WorkerRuntime | None = None
         self._scheduler: SchedulerLoop | None = None
-        self._waiters: dict[str, list[threading.Event]] = {}
+        self._waiters = Waiters()
         self._stopped = False
         self._last_look = clock.monotonic()
 
@@ -175,8 +192,7 @@ class Machinery:
     def _settled(self, settled: Sequence[Settlement]) -> None:
         if self._waiters:
             for settlement in settled:
-                for event in self._waiters.get(settlement.id, ()):
-                    event.set()
+                self._waiters.tell(settlement.id)
         # Which task succeeded is not in a settlement; the look itself is cheap.
         scheduler = self._scheduler if self.agenda.upstream else None
         if scheduler is not None and any(s.state == "success" for s in settled):
@@ -237,7 +253,7 @@ class Machinery:
         if run_id is not None:
             check_text("task_id", run_id, 200)
             item = item._replace(id=run_id)
-        return RunHandle(self._store([item], template, connection)[0], self)
+        return RunHandle(self._store([item], template, connection)[0], self._current)
 
     def submit_many(
         self,
@@ -297,40 +313,60 @@ class Machinery:
             RunNotFinished: it was not within `timeout` seconds.
         """
         ended = threading.Event()
-        with self._lock:
-            self._waiters.setdefault(run_id, []).append(ended)
-        if self._runtime is not None:
-            # What ended may be waiting to ride along with the next submission.
-            self._runtime.worker.wake()
-        deadline = None if timeout is None else self.clock.monotonic() + timeout
-        try:
+        with self._waiters.listening(run_id, ended.set):
+            deadline = self._begin_wait(timeout)
             while True:
                 run = self.store.runs.get(run_id)
                 if until(run):
                     return run
-                # A worker of this process says when the run ends; others are looked at.
-                wait_s = _LOOK_S if self._runtime is None else 0.25
-                if deadline is not None:
-                    left = deadline - self.clock.monotonic()
-                    if left <= 0:
-                        raise RunNotFinished(run_id, run.state, timeout or 0.0)
-                    wait_s = min(wait_s, left)
-                ended.wait(wait_s)
+                ended.wait(self._next_look(run, timeout, deadline))
                 ended.clear()
-        finally:
-            with self._lock:
-                waiters = self._waiters[run_id]
-                waiters.remove(ended)
-                if not waiters:
-                    del self._waiters[run_id]
+
+    async def wait_run_async(self, run_id: str, timeout: float | None) -> Any:  # noqa: ASYNC109
+        """Wait for a run's end without holding a thread; as `wait_run`."""
+        import asyncio
+
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            # The waiting coroutine's loop may have ended meanwhile.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(ended.set)
+
+        with self._waiters.listening(run_id, wake):
+            deadline = self._begin_wait(timeout)
+            while True:
+                run = await asyncio.to_thread(self.store.runs.get, run_id)
+                if run.state in FINAL_STATES:
+                    return _result_of(run)
+                wait_s = self._next_look(run, timeout, deadline)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), wait_s)
+                ended.clear()
+
+    def _begin_wait(self, timeout: float | None) -> float | None:
+        if self._runtime is not None:
+            # What ended may be waiting to ride along with the next submission.
+            self._runtime.worker.wake()
+        return None if timeout is None else self.clock.monotonic() + timeout
+
+    def _next_look(self, run: Run, timeout: float | None, deadline: float | None) -> float:
+        """Return how long to wait before the next look, or raise when the time is over."""
+        # A worker of this process says when the run ends; others are looked at.
+        wait_s = _LOOK_S if self._runtime is None else 0.25
+        if deadline is None:
+            return wait_s
+        left = deadline - self.clock.monotonic()
+        if left <= 0:
+            raise RunNotFinished(run.id, run.state, timeout or 0.0)
+        return min(wait_s, left)
 
     def cancel_run(self, run_id: str, reason: str) -> str:
         """Cancel a run: a durable mark first, then its worker is told."""
         state = self.store.runs.cancel(run_id, reason, self.clock.micros())
         if state == "running" and self._runtime is not None:
             self._runtime.worker.cancel(run_id, None, reason)
-        for event in self._waiters.get(run_id, ()):
-            event.set()
+        self._waiters.tell(run_id)
         return state
 
     def retry_run(self, run_id: str) -> RunHandle:
@@ -339,7 +375,7 @@ class Machinery:
         policy = self.retry_policy(self.registry.resolve(run.task))
         self.store.runs.retry(run_id, policy.retries + 1, self.clock.micros())
         self.store.queue.exchange()
-        return RunHandle(run_id, self)
+        return RunHandle(run_id, self._current)
 
     def retry_policy(self, task: TaskDefinition) -> RetryPolicy:
         """Return how a task is retried: as set at run time, else as declared."""
