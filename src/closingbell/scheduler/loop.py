@@ -47,7 +47,7 @@ class SchedulerLoop:
         submission: Submission,
         fires: bool = True,
         on_idle_s: float = 1.0,
-        lead_s: float = 0.01,
+        lead_s: float = 0.025,
         every_idle: Callable[[], None] | None = None,
     ) -> None:
         """Make the loop; `start` runs it.
