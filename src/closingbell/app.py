@@ -347,7 +347,7 @@ class App:
 
         definition = self._resolve(task)
         options = Options(at, delay, priority, tags, key)
-        return self.machinery.submit(definition, payload, options, connection)
+        return self.handle(self.machinery.intake.submit(definition, payload, options, connection))
 
     def submit_many(
         self,
@@ -368,7 +368,7 @@ class App:
 
         definition = self._resolve(task)
         options = Options(at, delay, priority, tags)
-        return self.machinery.submit_many(definition, list(payloads), options, connection)
+        return self.machinery.intake.submit_many(definition, list(payloads), options, connection)
 
     def trigger_event(
         self, event_type: str, data: Mapping[str, Any] | None = None, *, connection: Any = None
@@ -380,7 +380,7 @@ class App:
             data: merged over a copy of each trigger's payload.
             connection: as in `submit`.
         """
-        return self.machinery.trigger_event(event_type, dict(data or {}), connection)
+        return self.machinery.intake.trigger_event(event_type, dict(data or {}), connection)
 
     def get_run(self, run_id: str) -> Run:
         """Return a run with its attempts.

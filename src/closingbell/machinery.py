@@ -5,33 +5,31 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from closingbell.agenda import Agenda
 from closingbell.core.clock import Clock
 from closingbell.core.error import (
-    PayloadNotJson,
     RunCancelled,
     RunNotFinished,
-    SubmitError,
     TaskFailed,
 )
 from closingbell.core.identity import RunIds
 from closingbell.core.registry import TaskRegistry
 from closingbell.core.retry import RetryPolicy
-from closingbell.core.run import FINAL_STATES, Run, RunItem, RunState, RunTemplate, Settlement
+from closingbell.core.run import FINAL_STATES, Run, RunState, Settlement
 from closingbell.core.task import TaskDefinition
-from closingbell.event import started_by
 from closingbell.explain import explain
 from closingbell.handle import RunHandle
-from closingbell.runtime import WorkerRuntime, error_json
+from closingbell.intake import Intake
+from closingbell.runtime import WorkerRuntime
 from closingbell.scheduler.loop import SchedulerLoop
 from closingbell.settings import Settings
 from closingbell.status import task_status
 from closingbell.store.store import Store, open_store
-from closingbell.submission import Door, Options, check_text
+from closingbell.submission import Door
 from closingbell.waiter import Waiters
 
 _log = logging.getLogger("closingbell")
@@ -81,6 +79,14 @@ class Machinery:
             door=self.door,
             clock=clock,
             wake=self.wake_scheduler,
+        )
+        self.intake = Intake(
+            store=self.store,
+            registry=registry,
+            door=self.door,
+            clock=clock,
+            ids=ids,
+            due=self._due,
         )
         self._ids = ids
         self._lock = threading.RLock()
@@ -183,7 +189,7 @@ class Machinery:
             clock=self.clock,
             call=call,
             task_status=self.task_status,
-            trigger_event=lambda kind, data: self.trigger_event(kind, data, None),
+            trigger_event=lambda kind, data: self.intake.trigger_event(kind, data, None),
             put_alert=self.raise_alert,
         )
 
@@ -238,63 +244,6 @@ class Machinery:
         return self._ids.next()
 
     # --- runs ------------------------------------------------------------------------------
-
-    def submit(
-        self,
-        task: TaskDefinition,
-        payload: Mapping[str, Any] | None,
-        options: Options,
-        connection: Any,
-        run_id: str | None = None,
-    ) -> RunHandle:
-        """Store one run; see `App.submit`. A `run_id` that is taken makes no second run."""
-        template = self.door.template(task, options)
-        item = self.door.item(task, payload)
-        if run_id is not None:
-            check_text("task_id", run_id, 200)
-            item = item._replace(id=run_id)
-        return RunHandle(self._store([item], template, connection)[0], self._current)
-
-    def submit_many(
-        self,
-        task: TaskDefinition,
-        payloads: Sequence[Mapping[str, Any] | None],
-        options: Options,
-        connection: Any,
-    ) -> list[str]:
-        """Store many runs; see `App.submit_many`."""
-        if not payloads:
-            return []
-        template = self.door.template(task, options)
-        return self._store(self.door.items(task, payloads), template, connection)
-
-    def _store(self, items: list[RunItem], template: RunTemplate, connection: Any) -> list[str]:
-        if connection is not None:
-            connection = _core_connection(connection, self.store)
-        ids = self.store.queue.submit(template, items, connection)
-        if template.state == "scheduled":
-            self._due(template.due_at)
-        return ids
-
-    def trigger_event(self, event_type: str, data: dict[str, Any], connection: Any) -> list[str]:
-        """Store an event with the runs that it starts; see `App.trigger_event`."""
-        check_text("event type", event_type, 200)
-        try:
-            text = error_json(data)
-        except (TypeError, ValueError, RecursionError) as problem:
-            raise PayloadNotJson(f"event {event_type}", str(problem)) from problem
-        event_id = self._ids.next()
-        submissions = started_by(
-            self.store.events.triggers(event_type), data, event_id, self.registry, self.door
-        )
-        if connection is not None:
-            connection = _core_connection(connection, self.store)
-        ids = self.store.events.record(
-            event_id, event_type, text, submissions, self.clock.micros(), connection
-        )
-        if ids and connection is None:
-            self.store.queue.exchange()
-        return ids
 
     def get_run(self, run_id: str) -> Run:
         """Return one run with its attempts."""
@@ -423,16 +372,3 @@ def _result_of(run: Run) -> Any:
     if run.state is RunState.FAILED:
         raise TaskFailed(run.id, run.task, run.error or {})
     raise RunCancelled(run.id, run.state, run.reason)
-
-
-def _core_connection(connection: Any, store: Store) -> Any:
-    """Return the Core connection of a caller's connection or ORM session to the same store."""
-    core = connection.connection() if hasattr(connection, "get_bind") else connection
-    name = getattr(getattr(core, "dialect", None), "name", None)
-    if name != store.dialect or not store.is_same(core):
-        raise SubmitError(
-            "connection",
-            repr(connection),
-            f"a SQLAlchemy connection or session to this app's {store.dialect} database",
-        )
-    return core

@@ -118,10 +118,10 @@ class TaskExecutor:
         try:
             definition = machinery.registry.resolve(task.task_name)
             options = Options(priority=task.priority, tags=task.tags)
-            handle = machinery.submit(definition, task.payload, options, None, task.task_id)
+            run_id = machinery.intake.submit(definition, task.payload, options, None, task.task_id)
         except (LookupFailed, PayloadError) as refusal:
             return _Begun(task, refusal=refusal)
-        task.task_id = handle.id
+        task.task_id = run_id
         return _Begun(task)
 
     def _end(self, machinery: Machinery, begun: _Begun) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class TaskScheduler:
         machinery = self._machinery()
         task = machinery.registry.resolve(task_name)
         options = Options(at=trigger_time, priority=priority, tags=tags or ())
-        return AwaitableText(machinery.submit(task, payload, options, None).id)
+        return AwaitableText(machinery.intake.submit(task, payload, options, None))
 
     def schedule_cron_task(
         self,
@@ -140,7 +140,9 @@ class TaskScheduler:
                 nothing was stored.
         """
         machinery = self._machinery()
-        return AwaitableList(machinery.trigger_event(event_type, dict(event_data or {}), None))
+        return AwaitableList(
+            machinery.intake.trigger_event(event_type, dict(event_data or {}), None)
+        )
 
     def get_next_task(self) -> ScheduledTask | None:
         """Return the run that would be claimed next, or None when nothing is due.

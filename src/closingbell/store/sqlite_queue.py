@@ -16,20 +16,21 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from closingbell.core.clock import Clock
-from closingbell.core.limit import Bucket
 from closingbell.core.port import Claimer, Want
 from closingbell.core.run import Claim, RunItem, RunTemplate, Settlement
 from closingbell.store import sqlite_sql as sql
 from closingbell.store.codec import read_claims, storable, to_json
 from closingbell.store.database import SqliteDatabase, translated
 from closingbell.store.insert import insert_on
-from closingbell.store.lanes import Candidate, LaneClaims
+from closingbell.store.lanes import LaneClaims
+from closingbell.store.sqlite_lanes import SqliteLanes
+from closingbell.store.sqlite_moment import Moment, waiting_kinds
 
 #: Runs that one statement may carry.
 CHUNK = 5_000
@@ -39,8 +40,6 @@ _BLOCKED_POLL_S = 0.02
 #: Submissions that follow each other within this time carry settlements with them.
 _RIDE_S = 0.002
 
-_Ordered = tuple[int, int, Claim]
-_read_ordered = msgspec.json.Decoder(list[_Ordered]).decode
 _read_ids = msgspec.json.Decoder(list[str]).decode
 
 
@@ -49,58 +48,11 @@ class _Operation:
 
     __slots__ = ("done", "error", "result", "work")
 
-    def __init__(self, work: Callable[[Any, _Now], Any]) -> None:
+    def __init__(self, work: Callable[[Any, Moment], Any]) -> None:
         self.work = work
         self.done = False
         self.result: Any = None
         self.error: BaseException | None = None
-
-
-class _Now:
-    """What one transaction knows: the time, who claims, and what is free and waiting.
-
-    Attributes:
-        waiting: by executor kind, whether runs wait in lanes; None = not looked at, or changed.
-        direct: by claimer, what was stored as already claimed.
-    """
-
-    def __init__(
-        self, micros: int, claimers: list[Claimer], settled: list[list[Settlement]]
-    ) -> None:
-        self.micros = micros
-        self.claimers = claimers
-        self.wants = [c.want(ended) for c, ended in zip(claimers, settled, strict=True)]
-        self.direct: list[list[Claim]] = [[] for _ in claimers]
-        self.waiting: dict[str, bool] | None = None
-        self._all = claimers
-
-    def index(self, claimer: Claimer) -> int:
-        """Return the place of a claimer in this transaction's lists."""
-        return self._all.index(claimer)
-
-    def idle_claimer(self, driver: Any, template: RunTemplate) -> Claimer | None:
-        """Return who would claim a new run at once, because nothing waits before it."""
-        kind = template.executor
-        for index, claimer in enumerate(self.claimers):
-            want = self.wants[index]
-            if want is None or template.task in want.unknown:
-                continue
-            if want.free.get(kind, 0) > len(self.direct[index]):
-                if self.waiting is None:
-                    self.waiting = _waiting(driver, want.free)
-                return None if kind in self.waiting else claimer
-        return None
-
-    def rest(self, index: int) -> Want | None:
-        """Return what a claimer still wants; None when it wants or would find nothing."""
-        want, direct = self.wants[index], self.direct[index]
-        if want is None or not direct:
-            return want
-        if self.waiting is not None and not self.waiting:
-            return None
-        taken = direct[0].executor
-        free = {k: n - (len(direct) if k == taken else 0) for k, n in want.free.items()}
-        return want._replace(free={k: n for k, n in free.items() if n > 0})
 
 
 class SqliteQueue:
@@ -136,7 +88,7 @@ class SqliteQueue:
         if connection is not None:
             return insert_on(connection, template, items)
 
-        def insert(driver: Any, now: _Now) -> list[str]:
+        def insert(driver: Any, now: Moment) -> list[str]:
             if len(items) == 1 and items[0].lane is None and template.state == "pending":
                 claimer = now.idle_claimer(driver, template)
                 if claimer is not None:
@@ -153,7 +105,7 @@ class SqliteQueue:
             return self._transact([])
 
     def promote(self, now: int, limit: int = 10_000) -> int:
-        def move(driver: Any, state: _Now) -> int:
+        def move(driver: Any, state: Moment) -> int:
             state.waiting = None
             moved: int = driver.execute(sql.PROMOTE, (now, limit)).rowcount
             return moved
@@ -190,7 +142,7 @@ class SqliteQueue:
 
     # --- the transaction -----------------------------------------------------------
 
-    def _perform(self, work: Callable[[Any, _Now], Any]) -> Any:
+    def _perform(self, work: Callable[[Any, Moment], Any]) -> Any:
         operation = _Operation(work)
         self._waiting.append(operation)
         with self._database.pen:
@@ -226,7 +178,7 @@ class SqliteQueue:
             driver.execute("BEGIN IMMEDIATE")
             for ended in settled:
                 stale.append(_settle(driver, ended) if ended else set())
-            now = _Now(self._clock.micros(), claimers, settled)
+            now = Moment(self._clock.micros(), claimers, settled)
             for operation in batch:
                 self._run(driver, operation, now, alone=len(batch) == 1)
             for index, claimer in enumerate(claimers):
@@ -252,7 +204,7 @@ class SqliteQueue:
             self._all_blocked = (self._version(driver), self._clock.monotonic() + _BLOCKED_POLL_S)
         return False
 
-    def _run(self, driver: Any, operation: _Operation, now: _Now, alone: bool) -> None:
+    def _run(self, driver: Any, operation: _Operation, now: Moment, alone: bool) -> None:
         if alone:
             operation.result = operation.work(driver, now)
             return
@@ -275,15 +227,15 @@ class SqliteQueue:
                 return False
         for claimer in claimers:
             want = claimer.want(())
-            if want is not None and _waiting(driver, want.free):
+            if want is not None and waiting_kinds(driver, want.free):
                 return True
         return False
 
     # --- claiming ------------------------------------------------------------------
 
-    def _claim(self, driver: Any, claimer: Claimer, want: Want, state: _Now) -> list[Claim]:
+    def _claim(self, driver: Any, claimer: Claimer, want: Want, state: Moment) -> list[Claim]:
         now = state.micros
-        waiting = _waiting(driver, want.free)
+        waiting = waiting_kinds(driver, want.free)
         if not waiting:
             return state.direct[state.index(claimer)]
         unknown = ""
@@ -298,7 +250,7 @@ class SqliteQueue:
                 # Read inside the write transaction: nobody else claims meanwhile.
                 lanes = [row[0] for row in driver.execute(sql.WAITING_LANES, (executor,))]
                 if limited is None:
-                    limited = LaneClaims(_LaneFacts(driver, unknown, now), want.room, now)
+                    limited = LaneClaims(SqliteLanes(driver, unknown, now), want.room, now)
                 claims += limited.choose(executor, free, lanes)
                 continue
             statement = sql.CANDIDATES.format(unknown=unknown)
@@ -316,58 +268,11 @@ class SqliteQueue:
             self.blocked_until = until
 
 
-class _LaneFacts:
-    """The `LaneFacts` of one write transaction."""
-
-    def __init__(self, driver: Any, unknown: str, now: int) -> None:
-        self._driver = driver
-        self._unknown = unknown
-        self._now = now
-
-    def running_lanes(self) -> Mapping[str, int]:
-        return dict(self._driver.execute(sql.RUNNING_LANES).fetchall())
-
-    def used(self, bucket: str, since: int) -> int:
-        units: int = self._driver.execute(sql.USED, (bucket, since)).fetchone()[0]
-        return units
-
-    def first_use(self, bucket: str, since: int) -> int | None:
-        first: int | None = self._driver.execute(sql.FIRST_USE, (bucket, since)).fetchone()[0]
-        return first
-
-    def candidates(
-        self, executor: str, free: int, places: Mapping[str, int]
-    ) -> Iterator[Candidate]:
-        statement = sql.LANE_CANDIDATES.format(unknown=self._unknown)
-        for lane, most in places.items():
-            rows = self._driver.execute(statement, (self._now, lane, executor, most)).fetchone()[0]
-            yield from (Candidate(*row, lane) for row in _read_ordered(rows))
-        statement = sql.ORDERED_CANDIDATES.format(unknown=self._unknown)
-        rows = self._driver.execute(statement, (self._now, executor, free)).fetchone()[0]
-        yield from (Candidate(*row, None) for row in _read_ordered(rows))
-
-    def use(self, bucket: Bucket, units: int) -> None:
-        self._driver.execute(sql.USE, (bucket.name, self._now, units, bucket.window))
-
-
 # --- the statements that need no state -----------------------------------------------
 
 
-def _waiting(driver: Any, kinds: Iterable[str]) -> dict[str, bool]:
-    """Return the kinds for which runs are pending, and whether some of these are in lanes."""
-    kinds = list(kinds)
-    if not kinds:
-        return {}
-    flags = driver.execute(sql.waiting(len(kinds)), kinds).fetchone()
-    return {
-        kind: bool(flags[2 * n + 1])
-        for n, kind in enumerate(kinds)
-        if flags[2 * n] or flags[2 * n + 1]
-    }
-
-
 def _insert_claimed(
-    driver: Any, template: RunTemplate, item: RunItem, claimer: Claimer, now: _Now
+    driver: Any, template: RunTemplate, item: RunItem, claimer: Claimer, now: Moment
 ) -> list[str]:
     """Store a run that its worker holds from the start: one row, written once."""
     values = (item.id, item.payload, item.lane, *template._replace(state="running"))

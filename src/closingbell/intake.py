@@ -1,0 +1,118 @@
+"""Intake: submissions and events on their way into the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from closingbell.core.clock import Clock
+from closingbell.core.error import PayloadNotJson, SubmitError
+from closingbell.core.identity import RunIds
+from closingbell.core.registry import TaskRegistry
+from closingbell.core.run import RunItem, RunTemplate
+from closingbell.core.task import TaskDefinition
+from closingbell.event import started_by
+from closingbell.runtime import error_json
+from closingbell.store.store import Store
+from closingbell.submission import Door, Options, check_text
+
+
+class Intake:
+    """Stores what callers submit."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: TaskRegistry,
+        door: Door,
+        clock: Clock,
+        ids: RunIds,
+        due: Callable[[int], None],
+    ) -> None:
+        """Take in for an open store.
+
+        Args:
+            store: where it is kept.
+            registry: the tasks that are known here.
+            door: checks what is submitted.
+            clock: the desk's time.
+            ids: makes ids of events.
+            due: told when something falls due later.
+        """
+        self._store = store
+        self._registry = registry
+        self._door = door
+        self._clock = clock
+        self._ids = ids
+        self._due = due
+
+    def submit(
+        self,
+        task: TaskDefinition,
+        payload: Mapping[str, Any] | None,
+        options: Options,
+        connection: Any,
+        run_id: str | None = None,
+    ) -> str:
+        """Store one run; see `App.submit`; return its id. A `run_id` that is taken makes no second run."""
+        template = self._door.template(task, options)
+        item = self._door.item(task, payload)
+        if run_id is not None:
+            check_text("task_id", run_id, 200)
+            item = item._replace(id=run_id)
+        return self._put([item], template, connection)[0]
+
+    def submit_many(
+        self,
+        task: TaskDefinition,
+        payloads: Sequence[Mapping[str, Any] | None],
+        options: Options,
+        connection: Any,
+    ) -> list[str]:
+        """Store many runs; see `App.submit_many`."""
+        if not payloads:
+            return []
+        template = self._door.template(task, options)
+        return self._put(self._door.items(task, payloads), template, connection)
+
+    def _put(self, items: list[RunItem], template: RunTemplate, connection: Any) -> list[str]:
+        if connection is not None:
+            connection = _core_connection(connection, self._store)
+        ids = self._store.queue.submit(template, items, connection)
+        if template.state == "scheduled":
+            self._due(template.due_at)
+        return ids
+
+    def trigger_event(self, event_type: str, data: dict[str, Any], connection: Any) -> list[str]:
+        """Store an event with the runs that it starts; see `App.trigger_event`."""
+        check_text("event type", event_type, 200)
+        try:
+            text = error_json(data)
+        except (TypeError, ValueError, RecursionError) as problem:
+            raise PayloadNotJson(f"event {event_type}", str(problem)) from problem
+        event_id = self._ids.next()
+        submissions = started_by(
+            self._store.events.triggers(event_type), data, event_id, self._registry, self._door
+        )
+        if connection is not None:
+            connection = _core_connection(connection, self._store)
+        ids = self._store.events.record(
+            event_id, event_type, text, submissions, self._clock.micros(), connection
+        )
+        if ids and connection is None:
+            self._store.queue.exchange()
+        return ids
+
+
+def _core_connection(connection: Any, store: Store) -> Any:
+    """Return the Core connection of a caller's connection or ORM session to the same store."""
+    core = connection.connection() if hasattr(connection, "get_bind") else connection
+    name = getattr(getattr(core, "dialect", None), "name", None)
+    if name != store.dialect or not store.is_same(core):
+        raise SubmitError(
+            "connection",
+            repr(connection),
+            f"a SQLAlchemy connection or session to this app's {store.dialect} database",
+        )
+    return core
