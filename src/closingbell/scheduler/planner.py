@@ -101,6 +101,12 @@ def plan(
             wanted.add(at)
         else:
             reasons[at] = f"missed: superseded by {due[-1].isoformat()} (catch_up: latest)"
+    if policy.overlap is Overlap.SKIP and policy.catch_up is not CatchUp.ALL and not active:
+        # Only one of them can run: the newest knows most.
+        open_ = [at for at in due if at in wanted and _closed(at, policy) is None]
+        for at in open_[:-1]:
+            wanted.discard(at)
+            reasons[at] = f"overlap: superseded by {open_[-1].isoformat()} (overlap: skip)"
     waiting = sum(1 for _, state in active if state != "running")
     busy = len(active)
     for at in due:
@@ -124,11 +130,9 @@ def _tick(
     active: Sequence[tuple[str, str]],
     missed: bool,
 ) -> Tick:
-    if policy.start is not None and at < policy.start:
-        return Tick(at, False, f"before the schedule starts at {policy.start.isoformat()}")
-    for blackout in policy.blackouts:
-        if blackout.covers(at):
-            return Tick(at, False, blackout.describe())
+    closed = _closed(at, policy)
+    if closed is not None:
+        return Tick(at, False, closed)
     if not wanted:
         return Tick(at, False, reason or "missed")
     gate = takes_turns(policy)
@@ -142,6 +146,16 @@ def _tick(
     if policy.overlap is Overlap.BUFFER_ONE and waiting:
         return Tick(at, False, "overlap: one firing waits already (overlap: buffer_one)")
     return Tick(at, True, gate=gate)
+
+
+def _closed(at: datetime, policy: SchedulePolicy) -> str | None:
+    """Return why a schedule does not fire at an instant at all, or None."""
+    if policy.start is not None and at < policy.start:
+        return f"before the schedule starts at {policy.start.isoformat()}"
+    for blackout in policy.blackouts:
+        if blackout.covers(at):
+            return blackout.describe()
+    return None
 
 
 def takes_turns(policy: SchedulePolicy) -> bool:
