@@ -150,10 +150,15 @@ class WorkerRuntime:
         )
 
     def start(self) -> None:
-        """Register the worker and set it to work."""
+        """Register the worker and set it to work; when that fails, nothing is left running."""
+        try:
+            self._start()
+        except BaseException:
+            self._halt()
+            raise
+
+    def _start(self) -> None:
         store, settings, queue = self._store, self._settings, self._store.queue
-        for executor in self._executors.values():
-            executor.start()
         now = queue.machine_micros()
         store.workers.register(
             self.worker_id,
@@ -163,6 +168,9 @@ class WorkerRuntime:
             now,
             now + round(settings.lease_s * 1_000_000),
         )
+        # After the store has answered: a worker that cannot start leaves no threads behind.
+        for executor in self._executors.values():
+            executor.start()
         if settings.guardian:
             from closingbell.store.guardian import Guardian
 
@@ -204,10 +212,7 @@ class WorkerRuntime:
     def stop(self, grace_s: float) -> None:
         """Drain: let runs finish within `grace_s`, give the rest back, leave."""
         self.worker.stop(grace_s)
-        if self._upkeep is not None:
-            self._upkeep.stop()
-        if self._guardian is not None:
-            self._guardian.stop()
+        self._halt()
         try:
             self._store.workers.leave(self.worker_id, self._store.queue.machine_micros())
         except Exception:
@@ -216,6 +221,14 @@ class WorkerRuntime:
     def read_policies(self) -> None:
         """Take over the retry policies that were set at run time."""
         self._attempts.policies = self._store.policies.all()
+
+    def _halt(self) -> None:
+        if self._upkeep is not None:
+            self._upkeep.stop()
+        if self._guardian is not None:
+            self._guardian.stop()
+        for executor in self._executors.values():
+            executor.stop(0.0)
 
     def _lost(self, reason: str) -> None:
         self.worker.abandon(f"its lease was lost: {reason}")

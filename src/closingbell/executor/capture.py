@@ -168,7 +168,11 @@ class Capture:
             _installed.append(self)
             _latest = self
             if len(_installed) == 1:
-                _undo.extend([_stand_in("stdout"), _stand_in("stderr"), _see_records()])
+                _undo.append(_see_records())
+            for name in ("stdout", "stderr"):
+                # Somebody may have put another stream in its place meanwhile.
+                if not isinstance(getattr(sys, name), _Tee):
+                    _undo.append(_stand_in(name))
 
     def remove(self) -> None:
         """End one `install`; with the last one the streams are as they were."""

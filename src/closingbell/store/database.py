@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -113,6 +114,7 @@ class SqliteDatabase:
         with self._lock:
             if self._engine is None:
                 self._engine = self._make_engine()
+                weakref.finalize(self, self._engine.dispose)
             return self._engine
 
     def _make_engine(self) -> Engine:
@@ -263,6 +265,8 @@ class PostgresDatabase:
                     pool_pre_ping=True,
                     connect_args={"connect_timeout": 5, "application_name": "closingbell"},
                 )
+                # An app that is never stopped leaves no open connection behind.
+                weakref.finalize(self, self._engine.dispose)
             return self._engine
 
     @contextmanager

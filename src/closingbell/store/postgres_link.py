@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -93,6 +94,11 @@ class Link:
             application_name="closingbell",
             options=self._options,
         )
+
+    def __del__(self) -> None:
+        # At the interpreter's end the system closes it, and nothing can be imported any more.
+        if not sys.is_finalizing():
+            self.close()
 
     def close(self) -> None:
         """Give the connection back; the next use opens a new one."""
