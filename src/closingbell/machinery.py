@@ -93,7 +93,8 @@ class Machinery:
         self._runtime: WorkerRuntime | None = None
         self._scheduler: SchedulerLoop | None = None
         self._waiters = Waiters()
-        self._stopped = False
+        self._stopped = threading.Event()
+        self._renewal = threading.Lock()
         self._last_look = clock.monotonic()
 
     # --- life ----------------------------------------------------------------------------
@@ -136,7 +137,10 @@ class Machinery:
 
     def stop(self, grace_s: float) -> None:
         """Stop firing and claiming, let runs finish within `grace_s`, close the store."""
-        self._stopped = True
+        self._stopped.set()
+        with self._renewal:
+            # A worker that is just taking over is stopped with the rest.
+            pass
         with self._lock:
             scheduler, self._scheduler = self._scheduler, None
             runtime, self._runtime = self._runtime, None
@@ -162,25 +166,26 @@ class Machinery:
 
     def _renew(self, _reason: str) -> None:
         """Replace a worker that lost its lease by a new one, with a new id."""
-        with self._lock:
-            runtime, self._runtime = self._runtime, None
-        if runtime is None or self._stopped:
-            return
-        runtime.stop(0.0)
-        wait_s = 0.1
-        while not self._stopped:
-            fresh = self._make_runtime()
-            try:
-                fresh.start()
-            except Exception as problem:
-                _log.warning("a new worker cannot start yet: %s", problem)
-                threading.Event().wait(wait_s)
-                wait_s = min(wait_s * 2, 5.0)
-                continue
+        with self._renewal:
             with self._lock:
-                self._runtime = fresh
-            _log.warning("worker %s takes over", fresh.worker_id)
-            return
+                runtime, self._runtime = self._runtime, None
+            if runtime is None or self._stopped.is_set():
+                return
+            runtime.stop(0.0)
+            wait_s = 0.1
+            while not self._stopped.is_set():
+                fresh = self._make_runtime()
+                try:
+                    fresh.start()
+                except Exception as problem:
+                    _log.warning("a new worker cannot start yet: %s", problem)
+                    self._stopped.wait(wait_s)
+                    wait_s = min(wait_s * 2, 5.0)
+                    continue
+                with self._lock:
+                    self._runtime = fresh
+                _log.warning("worker %s takes over", fresh.worker_id)
+                return
 
     def _algorithm(self, call: Any) -> Any:
         from closingbell.trading.algorithm import Algorithm

@@ -73,6 +73,7 @@ class Worker:
         self._taken = dict.fromkeys(self._executors, 0)
         self._ended: deque[Settlement] = deque()
         self._cancels: dict[str, str] = {}
+        self._rescued = False
         self._unknown: dict[str, float] = {}
         self._wake = threading.Event()
         self._signalled = False
@@ -135,14 +136,29 @@ class Worker:
 
     def take_settlements(self) -> list[Settlement]:
         ended: list[Settlement] = []
+        rescued, self._rescued = self._rescued, False
         pop = self._ended.popleft
         try:
             while True:
                 ended.append(pop())
         except IndexError:
-            return ended
+            return self._one_each(ended) if rescued else ended
+
+    def _one_each(self, ended: list[Settlement]) -> list[Settlement]:
+        """Leave what is settled a second time for the next transaction.
+
+        A run that was rescued may end here, too; in one transaction the refusal of the one
+        could not be told from the other's.
+        """
+        first: dict[str, Settlement] = {}
+        later = [s for s in ended if first.setdefault(s.id, s) is not s]
+        if later:
+            self.put_back(later)
+            self.wake()
+        return list(first.values())
 
     def put_back(self, settlements: list[Settlement]) -> None:
+        self._rescued = True
         self._ended.extendleft(reversed(settlements))
 
     def want(self, settled: Sequence[Settlement]) -> Want | None:
@@ -239,8 +255,11 @@ class Worker:
 
     def settle_foreign(self, settlements: Iterable[Settlement]) -> None:
         """Settle runs of workers that are gone; the fence they held decides."""
-        self._ended.extend(settlements)
-        self.wake()
+        rescued = list(settlements)
+        if rescued:
+            self._rescued = True
+            self._ended.extend(rescued)
+            self.wake()
 
     def cancel(self, run_id: str, fence: int | None, reason: str) -> bool:
         """Ask a run that is inside to end; returns whether it is."""
