@@ -352,4 +352,4 @@ def test_task_attributes_of_any_name_are_the_users_own(app: App) -> None:
 
     assert app.submit("busy").result(PATIENCE_S) == 99
     assert (definition.retry_count, definition.priority) == (3, 5)
-    assert definition.timeout == timedelta(seconds=300)
+    assert definition.timeout == 300

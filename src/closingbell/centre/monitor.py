@@ -148,7 +148,7 @@ def record_result(machinery: Machinery, task_result: Mapping[str, Any]) -> str:
             name,
             RunState(state),
             executor="elsewhere" if task is None else task.executor,
-            timeout_s=300.0 if task is None else task.timeout.total_seconds(),
+            timeout_s=300.0 if task is None else task.timeout_s,
             payload=dict(task_result.get("payload") or {}),
             priority=priority,
             tags=list(task_result.get("tags") or ()),

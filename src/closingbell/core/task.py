@@ -28,7 +28,7 @@ class TaskDefinition:
         name: unique in its app.
         handler: what is called; a Task's bound `run`, or a function.
         description: one line for people.
-        timeout: an attempt that runs longer is stopped.
+        timeout_s: an attempt that runs longer, in seconds, is stopped.
         retry: how failures are retried.
         priority: 1 runs first, 9 last.
         executor: "async", "thread" or "process".
@@ -50,10 +50,10 @@ class TaskDefinition:
     name: str
     handler: Callable[..., Any]
     description: str = ""
-    timeout: timedelta = timedelta(seconds=300)
+    timeout_s: float = 300.0
     retry: RetryPolicy = RetryPolicy()
     priority: int = DEFAULT_PRIORITY
-    tags: tuple[str, ...] = ()
+    tags: list[str] = field(default_factory=list)
     executor: str = "thread"
     import_path: str | None = None
     trigger: Trigger | None = None
@@ -69,6 +69,11 @@ class TaskDefinition:
     memory: int = 0
     payload: Mapping[str, Any] = field(default_factory=dict)
     retention: timedelta | None = None
+
+    @property
+    def timeout(self) -> float:
+        """The timeout in seconds, a whole number where it is one."""
+        return int(self.timeout_s) if self.timeout_s.is_integer() else self.timeout_s
 
     @property
     def retry_count(self) -> int:
