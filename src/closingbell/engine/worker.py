@@ -109,10 +109,14 @@ class Worker:
             waiting += executor.drain()
         for call in waiting:
             self.done(call, GivenBack("the worker stopped before it started"))
-        deadline = self._clock.monotonic() + grace_s
+        left = grace_s
         with self._idle:
-            while self._inside and (left := deadline - self._clock.monotonic()) > 0:
+            while self._inside and left > 0:
+                before = self._clock.monotonic()
                 self._idle.wait(min(left, 0.5))
+                # A clock that stands still must not keep a worker from stopping.
+                passed = self._clock.monotonic() - before
+                left -= passed if self._clock.speed else min(left, 0.5)
         for executor in self._executors.values():
             executor.stop(0.0)
         self._stopping = True
