@@ -119,13 +119,14 @@ def test_hung_task_is_killed_and_the_desk_goes_on_beside_it(rows: Any, played: P
     assert (outcome, state) == ("timed_out", "failed")
     # Two real seconds at least, on a clock 12,000 times as fast.
     assert (ended - began) / 1_000_000 / 12_000 >= 2
-    beside = rows(
+    # At least one: how much desk time fits beside the hang depends on how busy the machine is.
+    ((beside,),) = rows(
         "SELECT count(*) FROM runs WHERE executor = 'process' AND state = 'success'"
         " AND started_at > ? AND finished_at < ?",
         began,
         ended,
     )
-    assert beside >= [(1,)], "the valuation ran in another child meanwhile"
+    assert beside >= 1, "no other process task went on beside the hung one"
     logged = rows("SELECT text FROM run_logs WHERE run_id = ?", killed["run_id"])
     assert any("waiting for its answer" in text for (text,) in logged)
 
