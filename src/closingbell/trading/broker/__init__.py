@@ -1,0 +1,1 @@
+"""Brokers: who takes an account's orders, and how they become fills."""
