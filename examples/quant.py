@@ -22,7 +22,7 @@ FAST, SLOW = (5, 10, 20, 30, 40), (50, 75, 100, 150, 200)
 def crossover(symbol: str, fast: int, slow: int) -> dict[str, Any]:
     """Hold the stock while its fast average is above its slow one; no costs, no cash interest.
 
-    Prices are real, and adjusted for splits and dividends: see closingbell/demo/data/PROVENANCE.md.
+    Prices are real, and adjusted for splits and dividends: see closingbell/trading/market/data/PROVENANCE.md.
     """
     from closingbell.demo.prices import load_bars
 

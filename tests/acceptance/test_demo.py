@@ -245,7 +245,7 @@ def test_demo_refuses_a_database_that_is_there(played: Played) -> None:
 
 
 def test_price_file_is_the_one_that_its_provenance_names() -> None:
-    folder = files("closingbell.demo.data")
+    folder = files("closingbell.trading.market.data")
     content = folder.joinpath("stocks.csv.gz").read_bytes()
     assert sha256(content).hexdigest() in folder.joinpath("PROVENANCE.md").read_text("utf-8")
     assert len(load_bars()) == 12_154

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
@@ -11,6 +12,13 @@ from closingbell.core.error import MarketDataError
 
 _TIMEFRAME = re.compile(r"([1-9]\d{0,3})(s|m|h|d|w)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+#: The timeframe of single prices: bars that start and end at one instant, with one price.
+QUOTE = "quote"
+
+#: A venue's sessions from one date to another, both included: (date, open, close) in
+#: microseconds, in order. Given to the rooms by the app, which knows the calendars.
+SessionHours = Callable[[date, date], Sequence[tuple[date, int, int]]]
 
 
 def timeframe_seconds(timeframe: str) -> int:

@@ -1,0 +1,1 @@
+"""The shipped price history; PROVENANCE.md beside it says where it comes from."""
