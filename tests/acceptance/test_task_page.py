@@ -72,7 +72,7 @@ def _flat(lines: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_block_copy_differs_from_the_page_by_imports_and_indentation_only(name: str) -> None:
-    page = (PAGE / "page.txt").read_text().split("== ")
+    page = f"\n{(PAGE / 'page.txt').read_text()}".split("\n== ")
     [stated] = [part for part in page if part.splitlines()[:1] == [name]]
     copied = (PAGE / f"{name}.py").read_text().splitlines()
 

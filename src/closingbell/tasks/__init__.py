@@ -1,0 +1,1 @@
+"""Ready task libraries."""
