@@ -15,8 +15,8 @@ from closingbell.core.run import RunItem, RunTemplate
 from closingbell.core.schedule import Schedule
 from closingbell.core.task import TaskDefinition
 from closingbell.definition import read_schedule, write_definition
-from closingbell.dependency import Success, ready_at
 from closingbell.runtime import error_json
+from closingbell.scheduler.dependency import Success, ready_at
 from closingbell.store.store import Store
 from closingbell.submission import Door
 

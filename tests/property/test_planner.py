@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,3 +118,34 @@ def test_of_several_instants_that_are_due_at_once_the_newest_runs() -> None:
 
     assert [tick.runs for tick in ticks] == [False, False, False, True]
     assert all("superseded" in (tick.reason or "") for tick in ticks[:-1])
+
+
+class _Never:
+    """A blackout that never comes, and so only keeps the planner from its short way."""
+
+    def covers(self, instant: datetime) -> bool:
+        return False
+
+    def describe(self) -> str:
+        return "never"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {}
+
+
+@given(
+    catch_up=st.sampled_from(CatchUp),
+    overlap=st.sampled_from(Overlap),
+    grace=st.sampled_from([timedelta(0), MINUTE, timedelta(hours=2)]),
+    late=st.integers(0, 200),
+    last=st.integers(0, 3),
+)
+def test_the_plain_case_is_planned_as_all_others(
+    catch_up: CatchUp, overlap: Overlap, grace: timedelta, late: int, last: int
+) -> None:
+    policy = SchedulePolicy(catch_up=catch_up, overlap=overlap, grace=grace)
+    hindered = replace(policy, blackouts=(_Never(),))
+    now = START + timedelta(seconds=late)
+    trigger = Every("1m", end=START + last * MINUTE)
+
+    assert plan(trigger, policy, START, now, ()) == plan(trigger, hindered, START, now, ())

@@ -64,6 +64,18 @@ def plan(
     Returns:
         Every instant from `next_fire_at` to `now` as a tick, and the instant after.
     """
+    if (
+        not active
+        and policy.start is None
+        and policy.end is None
+        and not policy.blackouts
+        and next_fire_at <= now
+        and now - next_fire_at <= policy.grace
+    ):
+        # The plain case, nearly every time: one instant, on time, and nothing in its way.
+        following = trigger.next_after(next_fire_at)
+        if following is None or following > now:
+            return Plan([Tick(next_fire_at, True, gate=takes_turns(policy))], following)
     due: list[datetime] = []
     older = 0
     first: datetime | None = None

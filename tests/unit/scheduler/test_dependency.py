@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from closingbell.core.task import TaskDefinition
-from closingbell.dependency import Success, ready_at, waiting_for
+from closingbell.scheduler.dependency import Success, ready_at, waiting_for
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
