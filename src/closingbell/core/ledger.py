@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
@@ -105,6 +106,20 @@ class OrderChange(NamedTuple):
     stop_price: Decimal | None = None
     broker_id: str | None = None
     reason: str | None = None
+
+    def apply(self, order: Order) -> Order:
+        """Return the order as this change leaves it."""
+        return replace(
+            order,
+            state=self.state,
+            updated_at=self.at,
+            filled=order.filled if self.filled is None else self.filled,
+            quantity=order.quantity if self.quantity is None else self.quantity,
+            limit_price=order.limit_price if self.limit_price is None else self.limit_price,
+            stop_price=order.stop_price if self.stop_price is None else self.stop_price,
+            broker_id=order.broker_id if self.broker_id is None else self.broker_id,
+            reason=order.reason if self.reason is None else self.reason,
+        )
 
 
 class Holder(NamedTuple):
