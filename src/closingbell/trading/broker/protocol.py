@@ -2,8 +2,8 @@
 
 A broker answers questions and takes orders; it keeps no books. Two kinds share
 the protocol. A matching broker (simulated, paper) decides fills from the market
-data that passes the desk: `on_bar`, `on_open` and `on_quote`. A remote one (an
-exchange) decides them elsewhere and is asked: `activity`.
+data that passes the desk: `on_order`, `on_bar`, `on_open` and `on_quote`. A remote
+one (an exchange) decides them elsewhere and is asked: `activity`.
 
 Subclass it for a broker of your own; what it does not override does nothing.
 """
@@ -75,6 +75,49 @@ class Activity(NamedTuple):
     sync: Mapping[str, Any] = {}
 
 
+class Means(NamedTuple):
+    """What an account has for one order of a matching broker.
+
+    Attributes:
+        held: the position, below 0 for a short one.
+        afford: by how much the order may add to what is at stake, in the symbol's currency, its
+            fee included: cash for a purchase without leverage. What only reduces a position
+            needs none of it.
+        short: whether more may be sold than is held.
+        lot: quantities are multiples of it; None = any fraction, to 8 decimals.
+        volume: of the bar that is over; at an opening print of the bar before it, since its own
+            is not known. None where the broker has no `volume_share` or none is known.
+        taken: how much of it the account's orders took already.
+    """
+
+    held: Decimal
+    afford: Decimal
+    short: bool = False
+    lot: Decimal | None = None
+    volume: Decimal | None = None
+    taken: Decimal = ZERO
+
+
+class Match(NamedTuple):
+    """What a matching broker makes of an order.
+
+    Attributes:
+        execution: a trade, or None.
+        cancel: why what is left of the order is cancelled; None = it goes on.
+        triggered: the stop price was reached; the order is told so with `reason` "triggered".
+    """
+
+    execution: Execution | None = None
+    cancel: str | None = None
+    triggered: bool = False
+
+
+NO_MATCH = Match()
+
+#: The `reason` of a working stop order whose stop price was reached.
+TRIGGERED = "triggered"
+
+
 class Broker:
     """Takes the orders of one account."""
 
@@ -136,27 +179,38 @@ class Broker:
 
     # --- matching brokers ----------------------------------------------------------------
 
-    def on_bar(
-        self, bar: Bar, orders: Sequence[Order], held: Decimal, afford: Decimal | None
-    ) -> Sequence[Execution]:
-        """Match orders against a bar that is over.
+    @property
+    def volume_share(self) -> Decimal | None:
+        """How much of a bar's volume orders may take; the desk keeps count where it is set."""
+        return None
+
+    def on_order(self, order: Order, last: Quote, means: Means, ended: bool) -> Match:
+        """Say what becomes of an order at the moment it is accepted.
 
         Args:
-            bar: the bar; executions carry its `end` as their time.
-            orders: working orders of its symbol, by `Order.rank`.
-            held: the position, below 0 for a short one.
-            afford: cash that may be spent in the symbol's currency; None = no limit.
+            order: the order, open.
+            last: the latest price of its symbol.
+            means: what the account has for it.
+            ended: whether no more market data will come.
         """
-        return ()
+        return NO_MATCH
 
-    def on_open(
-        self, quote: Quote, orders: Sequence[Order], held: Decimal, afford: Decimal | None
-    ) -> Sequence[Execution]:
-        """Match orders against the opening print of a new bar; arguments as `on_bar`."""
-        return ()
+    def on_bar(self, bar: Bar, order: Order, means: Means) -> Match:
+        """Match one working order against a bar that is over.
 
-    def on_quote(
-        self, quote: Quote, orders: Sequence[Order], held: Decimal, afford: Decimal | None
-    ) -> Sequence[Execution]:
-        """Match orders against a live price; arguments as `on_bar`."""
-        return ()
+        Orders are asked by `Order.rank`, each after the fills of those before it.
+
+        Args:
+            bar: the bar of the order's symbol; an execution carries its `end` as its time.
+            order: the order.
+            means: what the account has for it.
+        """
+        return NO_MATCH
+
+    def on_open(self, quote: Quote, order: Order, means: Means) -> Match:
+        """Match one working order against the opening print of a new bar, as `on_bar`."""
+        return NO_MATCH
+
+    def on_quote(self, quote: Quote, order: Order, means: Means) -> Match:
+        """Match one working order against a live price, as `on_bar`."""
+        return NO_MATCH
