@@ -20,7 +20,8 @@ def to_decimal(given: Any, name: str) -> Decimal:
     try:
         if isinstance(given, bool) or given is None:
             raise TypeError
-        value = Decimal(repr(given) if isinstance(given, float) else str(given))
+        # A subclass of float, such as numpy's, may print itself with its name.
+        value = Decimal(float.__repr__(given) if isinstance(given, float) else str(given))
     except (InvalidOperation, TypeError, ValueError):
         raise OrderRefused(name, given, "a number") from None
     if not value.is_finite():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -49,7 +50,7 @@ def _plain(value: Any) -> Any:
             return method()
     if isinstance(value, Mapping):
         return dict(value)
-    for base in (str, int, float):
+    for base in (str, int, float, Decimal):
         if isinstance(value, base):
             return base(value)
     raise TypeError(f"a {type(value).__qualname__} has no JSON form")
