@@ -6,16 +6,20 @@ once, so that at any time, for one currency,
 
     cash + cost of positions = deposits + realised gains
     value                    = deposits + realised gains + unrealised gains
+
+These hold to the last digit: what must be divided is rounded once, and the rest of it
+is what was not taken. Amounts stay within Decimal's 28 digits as long as quantities and
+prices have 8 decimals at most and nothing is worth more than 999 billion.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from closingbell.core.amount import ZERO
+from closingbell.core.amount import ZERO, share_of, split_quantity
 from closingbell.core.entry import Entry, EntryKind
 
 
@@ -79,6 +83,8 @@ class Book:
         turnover: price times quantity of all fills, by currency.
     """
 
+    __slots__ = ("_own", "cash", "charges", "deposits", "fees", "holdings", "seq", "turnover")
+
     def __init__(self) -> None:
         self.seq = 0
         self.cash: dict[str, Decimal] = {}
@@ -87,6 +93,8 @@ class Book:
         self.charges: dict[str, Decimal] = {}
         self.fees: dict[str, Decimal] = {}
         self.turnover: dict[str, Decimal] = {}
+        # Holdings that a fork may write to; None = all.
+        self._own: set[str] | None = None
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Book:
@@ -95,6 +103,22 @@ class Book:
         for entry in entries:
             book.apply(entry)
         return book
+
+    def fork(self) -> Book:
+        """Return a book that goes on from here, while this one stays as it is.
+
+        The two share the holdings that no later entry touches; only the fork may go on.
+        """
+        other = Book.__new__(Book)
+        other.seq = self.seq
+        other.cash = dict(self.cash)
+        other.holdings = dict(self.holdings)
+        other.deposits = dict(self.deposits)
+        other.charges = dict(self.charges)
+        other.fees = dict(self.fees)
+        other.turnover = dict(self.turnover)
+        other._own = set()
+        return other
 
     @property
     def positions(self) -> list[Holding]:
@@ -131,7 +155,8 @@ class Book:
             case EntryKind.DIVIDEND:
                 self._holding(entry).realized += entry.amount - entry.fee
             case EntryKind.SPLIT:
-                self._holding(entry).quantity *= entry.price
+                holding = self._holding(entry)
+                holding.quantity = split_quantity(holding.quantity, entry.price)
         return None
 
     def _charge(self, currency: str, gain: Decimal) -> None:
@@ -143,46 +168,49 @@ class Book:
         holding = self.holdings.get(symbol)
         if holding is None:
             holding = self.holdings[symbol] = Holding(symbol, entry.currency)
+        elif self._own is not None and symbol not in self._own:
+            holding = self.holdings[symbol] = replace(holding)
+        if self._own is not None:
+            self._own.add(symbol)
         return holding
 
     def _fill(self, entry: Entry) -> RoundTrip | None:
         holding = self._holding(entry)
-        change, price, held = entry.quantity, entry.price, holding.quantity
-        traded = abs(entry.amount)
-        self.turnover[entry.currency] = self.turnover.get(entry.currency, ZERO) + traded
+        change, held, paid = entry.quantity, holding.quantity, -entry.amount
+        self.turnover[entry.currency] = self.turnover.get(entry.currency, ZERO) + abs(paid)
         holding.realized -= entry.fee
         if not held or (held > 0) == (change > 0):
             if not held:
                 holding.opened_at = entry.at
             holding.quantity = held + change
-            holding.cost += change * price
+            holding.cost += paid
             holding.fees += entry.fee
             return None
         closing = min(abs(held), abs(change))
-        whole = closing == abs(held)
-        cost = holding.cost if whole else holding.cost * closing / abs(held)
-        opening_fees = holding.fees if whole else holding.fees * closing / abs(held)
+        # What the closed part cost, and what it brought; both below 0 for a short position.
+        cost = share_of(holding.cost, closing, abs(held))
+        brought = -share_of(paid, closing, abs(change))
+        opening_fees = share_of(holding.fees, closing, abs(held))
+        closing_fees = share_of(entry.fee, closing, abs(change))
         signed = closing if held > 0 else -closing
-        gain = signed * price - cost
-        opened_at = holding.opened_at
+        opened_at, gain = holding.opened_at, brought - cost
         holding.realized += gain
         holding.cost -= cost
         holding.fees -= opening_fees
         holding.quantity = held - signed
-        closing_fee = entry.fee * closing / abs(change)
         rest = change + signed
         if rest:
             # The fill turned the position round: what is left of it opens a new one.
-            holding.quantity, holding.cost = rest, rest * price
-            holding.fees, holding.opened_at = entry.fee - closing_fee, entry.at
+            holding.quantity, holding.cost = rest, paid + brought
+            holding.fees, holding.opened_at = entry.fee - closing_fees, entry.at
         return RoundTrip(
             entry.symbol or "",
             "long" if held > 0 else "short",
             closing,
             cost / signed,
-            price,
-            gain - opening_fees - closing_fee,
-            opening_fees + closing_fee,
+            brought / signed,
+            gain - opening_fees - closing_fees,
+            opening_fees + closing_fees,
             opened_at,
             entry.at,
             entry.task,
