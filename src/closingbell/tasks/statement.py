@@ -3,8 +3,9 @@
     opening value + flows + trading gains + dividends + charges - fees
         + change of unrealised gains = closing value
 
-Every line but the closing value comes from the account's entries; the closing value is cash and
-positions at their marks. What is missing between the two is the `difference`: 0, or a mistake.
+Every line but the closing value comes from the book that folds the account's entries. The closing
+value is summed up from the entries by themselves, at the marks. What is missing between the two
+is the `difference`: 0, or a mistake. A fill whose amount is not its quantity times its price is one.
 """
 
 from __future__ import annotations
@@ -105,8 +106,27 @@ def make_statements(
     during = [entry for entry in entries if entry.seq >= from_seq]
     opening = _Marked(before, opening_prices)
     closing = _Marked(after, closing_prices)
-    currencies = sorted(after.cash.keys() | before.cash.keys())
-    return [_statement(currency, opening, closing, during) for currency in currencies]
+    worth = _worth(entries, closing_prices)
+    return [_statement(c, opening, closing, during, worth[c]) for c in sorted(worth)]
+
+
+def _worth(entries: Iterable[Entry], prices: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return cash and positions at their marks, by currency, without the help of a book."""
+    total: dict[str, Decimal] = {}
+    held: dict[tuple[str, str], Decimal] = {}
+    for entry in entries:
+        total[entry.currency] = total.get(entry.currency, ZERO) + entry.amount - entry.fee
+        at = (entry.currency, entry.symbol or "")
+        if entry.kind is EntryKind.FILL:
+            held[at] = held.get(at, ZERO) + entry.quantity
+        elif entry.kind is EntryKind.SPLIT:
+            held[at] = held.get(at, ZERO) * entry.price
+    for (currency, symbol), quantity in held.items():
+        if quantity:
+            if symbol not in prices:
+                raise NoPrice(symbol)
+            total[currency] += quantity * prices[symbol]
+    return total
 
 
 class _Marked:
@@ -143,7 +163,11 @@ class _Marked:
 
 
 def _statement(
-    currency: str, opening: _Marked, closing: _Marked, during: Iterable[Entry]
+    currency: str,
+    opening: _Marked,
+    closing: _Marked,
+    during: Iterable[Entry],
+    worth: Decimal,
 ) -> Statement:
     own = [entry for entry in during if entry.currency == currency]
     fills = [entry for entry in own if entry.kind is EntryKind.FILL]
@@ -151,16 +175,18 @@ def _statement(
     # A book counts fees and dividends as realised at once; a statement shows them apart.
     counted = sum((e.fee for e in own if e.kind in (EntryKind.FILL, EntryKind.DIVIDEND)), ZERO)
     realized = closing.realized(currency) - opening.realized(currency)
+    # A book believes the amount of a fill; what its price does not explain is no gain.
+    unexplained = sum((fill.amount + fill.quantity * fill.price for fill in fills), ZERO)
     return Statement(
         currency=currency,
         opening=opening.value(currency),
         flows=_total(own, EntryKind.CASH),
-        trading=realized + counted - dividends,
+        trading=realized + counted - dividends - unexplained,
         dividends=dividends,
         charges=_total(own, EntryKind.CHARGE),
         fees=sum((entry.fee for entry in own), ZERO),
         unrealized=closing.unrealized(currency) - opening.unrealized(currency),
-        closing=closing.value(currency),
+        closing=worth,
         cash=closing.book.cash.get(currency, ZERO),
         positions=closing.lines(currency),
         trades=len(fills),
