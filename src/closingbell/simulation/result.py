@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from closingbell.core.book import RoundTrip
@@ -26,6 +27,7 @@ class AccountResult:
             then one for each daily close of its venue, and one at the end of the window where
             prices moved after the last daily close.
         round_trips: positions, or parts of them, that were closed again, in order.
+        prices: the last price of each symbol that has one, in the symbol's currency.
     """
 
     terms: AccountTerms
@@ -33,6 +35,7 @@ class AccountResult:
     orders: Sequence[Order] = ()
     snapshots: Sequence[Snapshot] = ()
     round_trips: Sequence[RoundTrip] = ()
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
