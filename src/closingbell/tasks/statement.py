@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from closingbell.core.amount import ZERO
+from closingbell.core.amount import ZERO, split_quantity
 from closingbell.core.book import Book
 from closingbell.core.entry import Entry, EntryKind
 from closingbell.core.error import NoPrice
@@ -120,7 +120,7 @@ def _worth(entries: Iterable[Entry], prices: Mapping[str, Decimal]) -> dict[str,
         if entry.kind is EntryKind.FILL:
             held[at] = held.get(at, ZERO) + entry.quantity
         elif entry.kind is EntryKind.SPLIT:
-            held[at] = held.get(at, ZERO) * entry.price
+            held[at] = split_quantity(held.get(at, ZERO), entry.price)
     for (currency, symbol), quantity in held.items():
         if quantity:
             if symbol not in prices:
