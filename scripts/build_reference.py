@@ -28,6 +28,7 @@ _MADE = (
 _INNER = {
     "declare",
     "declare_schedule",
+    "declared_event_triggers",
     "declared_schedules",
     "machinery",
     "store",

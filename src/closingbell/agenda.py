@@ -15,6 +15,7 @@ from closingbell.core.run import RunItem, RunTemplate
 from closingbell.core.schedule import Schedule
 from closingbell.core.task import TaskDefinition
 from closingbell.definition import read_schedule, write_definition
+from closingbell.event import own_event_triggers, put_event_trigger
 from closingbell.runtime import error_json
 from closingbell.scheduler.dependency import Success, ready_at
 from closingbell.store.store import Store
@@ -78,17 +79,8 @@ class Agenda:
                     source="task",
                 )
             )
-        for event_type in task.on_event:
-            self._store.events.put_trigger(
-                _trigger_id(task, event_type),
-                event_type,
-                task.name,
-                None if task.where is None else task.where.text,
-                error_json(dict(task.payload)),
-                None,
-                "task",
-                self._clock.micros(),
-            )
+        for trigger in own_event_triggers(task):
+            put_event_trigger(self._store, trigger, self._clock.micros())
         if task.after:
             self._store.schedules.put(
                 DEPENDENCY + task.name,
@@ -106,7 +98,7 @@ class Agenda:
         names = {task.name for task in known}
         declared = {task.name for task in known if task.trigger is not None}
         declared |= {DEPENDENCY + task.name for task in known if task.after}
-        listening = {_trigger_id(task, event) for task in known for event in task.on_event}
+        listening = {trigger.id for task in known for trigger in own_event_triggers(task)}
         for schedule_id, task_name in self._store.schedules.declared():
             if task_name in names and schedule_id not in declared:
                 self._store.schedules.remove(schedule_id)
@@ -213,7 +205,3 @@ class Agenda:
                 None if row is None else Success(row["id"], from_micros(row["finished_at"]))
             )
         return found
-
-
-def _trigger_id(task: TaskDefinition, event_type: str) -> str:
-    return f"{task.name}@{event_type}"

@@ -23,6 +23,7 @@ from closingbell.core.run import Run, RunState
 from closingbell.core.schedule import Schedule
 from closingbell.core.task import TaskDefinition
 from closingbell.core.trigger import Trigger
+from closingbell.declarations import Declarations
 from closingbell.handle import RunHandle
 from closingbell.settings import Settings, load_settings
 from closingbell.task import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from closingbell.centre.monitor import TaskMonitor
     from closingbell.centre.retry_controller import RetryController
     from closingbell.centre.scheduler import TaskScheduler
+    from closingbell.core.event_trigger import EventTrigger
     from closingbell.machinery import Machinery
     from closingbell.schedule_handle import ScheduleHandle
     from closingbell.store.store import Store
@@ -114,7 +116,7 @@ class App:
         self._machinery: Machinery | None = None
         self._stop_asked = threading.Event()
         self._declared: list[Callable[[Machinery], Any]] = []
-        self._schedules: dict[str, Schedule] = {}
+        self._declarations = Declarations()
         self._faces: dict[str, Any] = {}
 
     # --- declaring ---------------------------------------------------------------------
@@ -231,14 +233,12 @@ class App:
             payload: merged with the event's data, which leads.
             priority: of its runs; default the task's.
         """
-        from closingbell.event import declare_event_trigger
+        from closingbell.event import put_event_trigger, read_event_trigger
 
-        definition = self._resolve(task)
-        declare, trigger_id = declare_event_trigger(
-            definition, event_type, where, payload, priority
-        )
-        self.declare(declare)
-        return trigger_id
+        trigger = read_event_trigger(self._resolve(task), event_type, where, payload, priority)
+        self._declarations.add(trigger)
+        self.declare(lambda m: put_event_trigger(m.store, trigger, m.clock.micros()))
+        return trigger.id
 
     # --- running -----------------------------------------------------------------------
 
@@ -433,7 +433,7 @@ class App:
         """When tasks run, in the scheduler-centre document's words."""
         from closingbell.centre.scheduler import TaskScheduler
 
-        return self._face(TaskScheduler, self.settings.timezone)
+        return self._face(TaskScheduler, self.settings.timezone, self._declarations)
 
     @property
     def executor(self) -> TaskExecutor:
@@ -509,25 +509,18 @@ class App:
 
     def declare_schedule(self, schedule: Schedule) -> None:
         """Store a schedule now if the store is open, and whenever it is opened."""
-        self._schedules[schedule.id] = schedule
+        self._declarations.add(schedule)
         self.declare(lambda machinery: machinery.agenda.put_schedule(schedule))
 
     @property
     def declared_schedules(self) -> dict[str, Schedule]:
-        """Every schedule that tasks and `schedule` calls declare, by id; needs no store."""
-        of_tasks = {
-            task.name: Schedule(
-                id=task.name,
-                task=task.name,
-                trigger=task.trigger,
-                payload=task.payload,
-                policy=task.policy,
-                source="task",
-            )
-            for task in self.registry
-            if task.trigger is not None
-        }
-        return {**of_tasks, **self._schedules}
+        """Every schedule that tasks, `schedule` and the scheduler declare, by id; needs no store."""
+        return self._declarations.schedules(self.registry)
+
+    @property
+    def declared_event_triggers(self) -> dict[str, EventTrigger]:
+        """Every event trigger that tasks, `on` and the scheduler declare, by id; needs no store."""
+        return self._declarations.event_triggers(self.registry)
 
     def _resolve(self, task: TaskRef) -> TaskDefinition:
         if isinstance(task, Task):

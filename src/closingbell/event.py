@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from closingbell.core.condition import read_condition
 from closingbell.core.error import PayloadNotJson
+from closingbell.core.event_trigger import EventTrigger
 from closingbell.core.registry import TaskRegistry
 from closingbell.core.run import RunItem, RunTemplate
 from closingbell.core.task import TaskDefinition
@@ -16,7 +17,7 @@ from closingbell.runtime import error_json
 from closingbell.submission import Door, Options, check_priority, check_text
 
 if TYPE_CHECKING:
-    from closingbell.machinery import Machinery
+    from closingbell.store.store import Store
 
 _log = logging.getLogger("closingbell")
 
@@ -62,40 +63,64 @@ def started_by(
     return submissions
 
 
-def declare_event_trigger(
+def read_event_trigger(
     task: TaskDefinition,
     event_type: str,
     where: str | None,
     payload: Mapping[str, Any] | None,
     priority: int | None,
-) -> tuple[Callable[[Machinery], None], str]:
-    """Return what stores an event trigger, and the trigger's id.
+) -> EventTrigger:
+    """Return an event trigger; the same one has the same id.
 
     Raises:
         ConditionError: `where` cannot be read.
         SubmitError: the priority or the event type is impossible.
+        PayloadNotJson: the payload cannot be stored.
     """
     check_text("event type", event_type, 200)
     if where is not None:
         read_condition(where)
     check_priority(priority, 5)
+    given = dict(payload or {})
     try:
-        text = error_json(dict(payload or {}))
+        text = error_json(given)
     except (TypeError, ValueError) as problem:
         raise PayloadNotJson(task.name, str(problem)) from problem
     digest = hashlib.blake2b(f"{where}\0{text}\0{priority}".encode(), digest_size=4).hexdigest()
-    trigger_id = f"{task.name}@{event_type}/{digest}"
+    return EventTrigger(
+        id=f"{task.name}@{event_type}/{digest}",
+        event_type=event_type,
+        task=task.name,
+        where=where,
+        payload=given,
+        priority=priority,
+    )
 
-    def declare(machinery: Machinery) -> None:
-        machinery.store.events.put_trigger(
-            trigger_id,
-            event_type,
-            task.name,
-            where,
-            text,
-            priority,
-            "app",
-            machinery.clock.micros(),
+
+def own_event_triggers(task: TaskDefinition) -> list[EventTrigger]:
+    """Return the event triggers that a task declares itself."""
+    return [
+        EventTrigger(
+            id=f"{task.name}@{event_type}",
+            event_type=event_type,
+            task=task.name,
+            where=None if task.where is None else task.where.text,
+            payload=task.payload,
+            source="task",
         )
+        for event_type in task.on_event
+    ]
 
-    return declare, trigger_id
+
+def put_event_trigger(store: Store, trigger: EventTrigger, now: int) -> None:
+    """Store an event trigger, or change the one of its id."""
+    store.events.put_trigger(
+        trigger.id,
+        trigger.event_type,
+        trigger.task,
+        trigger.where,
+        error_json(dict(trigger.payload)),
+        trigger.priority,
+        trigger.source,
+        now,
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -89,3 +90,23 @@ def read_mapping(name: str, given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
         raise TaskDefinitionError(name, f"payload={given!r}: expected a mapping with string keys")
     return dict(given)
+
+
+def read_account(name: str, given: Any) -> str:
+    """Return the name of an account."""
+    if not isinstance(given, str) or not 1 <= len(given.strip()) <= 200:
+        raise TaskDefinitionError(name, f"account={given!r}: expected the name of an account")
+    return given
+
+
+def read_once_per_breach(name: str, tags: Iterable[str], given: Any) -> bool:
+    """Return whether a task's percentage sales act once in a drawdown: risk tasks' do by default.
+
+    A risk task has the word "risk" in its name ("risk_manager", "RiskScan") or among its tags.
+    """
+    if given is None:
+        words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+        return "risk" in (*map(str.lower, words), *map(str.lower, tags))
+    if not isinstance(given, bool):
+        raise TaskDefinitionError(name, f"once_per_breach={given!r}: expected True or False")
+    return given

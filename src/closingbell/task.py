@@ -16,10 +16,12 @@ from closingbell.core.task import EXECUTORS, TaskDefinition
 from closingbell.core.trigger import Trigger
 from closingbell.option import (
     Duration,
+    read_account,
     read_bytes,
     read_key,
     read_mapping,
     read_number,
+    read_once_per_breach,
     read_positive,
     read_whole,
     read_words,
@@ -89,6 +91,9 @@ class TaskOptions(ScheduleOptions, total=False):
         payload: what scheduled runs are given.
         retention: finished runs older than this are pruned.
         description: one line for people.
+    What it trades:
+        account: the account of its algorithm (default "main").
+        once_per_breach: in one drawdown of the account, from a peak to the next, its percentage sales of a symbol act once (default for tasks with the word "risk" in their name or tags).
     """
 
     trigger: Trigger
@@ -109,6 +114,8 @@ class TaskOptions(ScheduleOptions, total=False):
     payload: Mapping[str, Any]
     retention: Duration
     description: str
+    account: str
+    once_per_breach: bool
 
 
 #: All options, those of the schedule first.
@@ -210,6 +217,7 @@ def define(
             name, f"unknown executor {executor!r}: expected one of {', '.join(EXECUTORS)}"
         )
     retries = options.get("retries", 3)
+    tags = read_words(name, "tags", options.get("tags", ()))
     return TaskDefinition(
         name=name,
         handler=handler,
@@ -217,7 +225,7 @@ def define(
         timeout_s=read_positive(name, "timeout", options.get("timeout", 300)).total_seconds(),
         retry=retries if isinstance(retries, RetryPolicy) else RetryPolicy(retries=retries),
         priority=read_whole(name, "priority", options.get("priority", 5), 1, 9),
-        tags=list(read_words(name, "tags", options.get("tags", ()))),
+        tags=list(tags),
         executor=executor,
         import_path=_import_path(name, handler) if executor == "process" else None,
         trigger=read_trigger(options, timezone),
@@ -241,6 +249,8 @@ def define(
             if options.get("retention") is None
             else read_positive(name, "retention", options["retention"])
         ),
+        account=read_account(name, options.get("account", "main")),
+        once_per_breach=read_once_per_breach(name, tags, options.get("once_per_breach")),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +13,9 @@ from closingbell.centre.scheduled_task import ScheduledTask, scheduled_task_of
 from closingbell.core.clock import from_micros
 from closingbell.core.error import InvalidTransition, UnknownRun
 from closingbell.core.schedule import Schedule
+from closingbell.declarations import Declarations
 from closingbell.definition import definition_id, read_schedule, write_definition
-from closingbell.event import declare_event_trigger
+from closingbell.event import put_event_trigger, read_event_trigger
 from closingbell.machinery import Machinery
 from closingbell.submission import Options, check_priority
 
@@ -21,10 +23,13 @@ from closingbell.submission import Options, check_priority
 class TaskScheduler:
     """Submits runs, schedules and event triggers; every call may be awaited, and need not be."""
 
-    def __init__(self, machinery: Callable[[], Machinery], timezone: str) -> None:
+    def __init__(
+        self, machinery: Callable[[], Machinery], timezone: str, declarations: Declarations
+    ) -> None:
         """Make the face; use `app.scheduler`."""
         self._machinery = machinery
         self._timezone = timezone
+        self._declarations = declarations
 
     def schedule_task(
         self,
@@ -91,15 +96,9 @@ class TaskScheduler:
             schedule.trigger, schedule.policy, schedule.payload, priority, schedule.tags
         )
         chosen = definition_id(task.name, definition)
-        machinery.agenda.put_schedule(
-            Schedule(
-                id=chosen,
-                task=task.name,
-                trigger=schedule.trigger,
-                payload=schedule.payload,
-                priority=priority,
-            )
-        )
+        schedule = replace(schedule, id=chosen)
+        machinery.agenda.put_schedule(schedule)
+        self._declarations.add(schedule)
         return AwaitableText(chosen)
 
     def schedule_event_trigger(
@@ -126,9 +125,10 @@ class TaskScheduler:
         """
         machinery = self._machinery()
         task = machinery.registry.resolve(task_name)
-        declare, trigger_id = declare_event_trigger(task, event_type, None, payload, priority)
-        declare(machinery)
-        return AwaitableText(trigger_id)
+        trigger = read_event_trigger(task, event_type, None, payload, priority)
+        put_event_trigger(machinery.store, trigger, machinery.clock.micros())
+        self._declarations.add(trigger)
+        return AwaitableText(trigger.id)
 
     def trigger_event(
         self, event_type: str, event_data: Mapping[str, Any] | None = None
@@ -195,4 +195,5 @@ class TaskScheduler:
         if is_dependency(task_id):
             return False
         store = machinery.store
+        self._declarations.forget(task_id)
         return store.schedules.remove(task_id) or store.events.remove_trigger(task_id)

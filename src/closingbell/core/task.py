@@ -45,6 +45,8 @@ class TaskDefinition:
         cpu: cores that one run needs; memory: bytes that one run needs.
         payload: default payload of scheduled runs.
         retention: finished runs older than this are pruned; None = the app's setting.
+        account: the account that its algorithm trades.
+        once_per_breach: whether its percentage sales of a symbol act once in a drawdown.
     """
 
     name: str
@@ -69,6 +71,8 @@ class TaskDefinition:
     memory: int = 0
     payload: Mapping[str, Any] = field(default_factory=dict)
     retention: timedelta | None = None
+    account: str = "main"
+    once_per_breach: bool = False
 
     @property
     def timeout(self) -> float:

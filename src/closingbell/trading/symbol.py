@@ -29,7 +29,7 @@ def resolve(given: str, held: Iterable[str], known: Iterable[str], currency: str
         UnknownSymbol: nothing of that name is held or has market data.
         AmbiguousSymbol: several symbols would fit.
     """
-    name = given.strip() if isinstance(given, str) else ""
+    name = str(given).strip()
     held, known = set(held), set(known)
     if name and (name in held or name in known):
         return name

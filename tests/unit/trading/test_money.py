@@ -65,7 +65,7 @@ def test_money_at_a_float_threshold_is_neither_above_nor_below() -> None:
     assert not drawdown < 0.15
     assert drawdown >= 0.15
     assert drawdown <= 0.15
-    assert 0.15 >= drawdown
+    assert operator.ge(0.15, drawdown)
     assert Money("5000.01") > 5000
 
 
