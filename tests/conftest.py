@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.exchange.server import LocalExchange
 from tests.postgres import PostgresServer
 
 # "ci" gives the same examples on every run and every machine; "deep" searches for new ones:
@@ -58,3 +59,10 @@ def store_address(request: pytest.FixtureRequest) -> str:
     which = "sqlite_address" if request.param == "sqlite" else "postgres_address"
     address: str = request.getfixturevalue(which)
     return address
+
+
+@pytest.fixture
+def local_exchange() -> Iterator[LocalExchange]:
+    """An exchange on a free loopback port, with 10,000 USDT: see tests/exchange/server.py."""
+    with LocalExchange() as exchange:
+        yield exchange

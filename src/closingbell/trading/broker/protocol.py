@@ -128,6 +128,16 @@ class Broker:
     #: Whether fills come from the market data that passes the desk.
     matches: bool = False
 
+    def fit(self, order: Order) -> Order:
+        """Return an order as the broker can take it, in its steps of quantity and price.
+
+        Asked before the order is stored, so that the books hold what is traded.
+
+        Raises:
+            BrokerError: it cannot be taken, or the broker's rules could not be asked.
+        """
+        return order
+
     def submit(self, order: Order) -> OrderReport:
         """Take an order that is stored already.
 
@@ -168,6 +178,17 @@ class Broker:
             sync: empty at first.
         """
         return Activity(sync=sync)
+
+    def trades(self, symbols: Sequence[str], since: int) -> Sequence[Execution] | None:
+        """Return all trades of the account since an instant, oldest first; None = it cannot say.
+
+        Those of others are among them, and `order_id` is empty in all of them.
+
+        Args:
+            symbols: at least these.
+            since: microseconds since the epoch.
+        """
+        return None
 
     def balances(self) -> Mapping[str, Decimal] | None:
         """Return what the broker holds by currency or base symbol; None when it cannot say."""
