@@ -153,6 +153,8 @@ FIGURES: tuple[Figure, ...] = (
 )  # fmt: skip
 
 GROUPS: tuple[str, ...] = (RETURN, RISK, DRAWDOWN, TRADES, ACTIVITY, BASIS)
+#: Those that a curve without trades has, such as a benchmark's.
+CURVE_GROUPS: tuple[str, ...] = (RETURN, RISK, DRAWDOWN)
 
 
 def figures_of(group: str) -> list[Figure]:
