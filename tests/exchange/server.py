@@ -18,6 +18,7 @@ tests/exchange/fault.py. Requests are signed and checked as the real ones are.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -98,6 +99,7 @@ class LocalExchange:
         for fault in self._faults:
             fault.release.set()
         self._server.shutdown()
+        self._server.hang_up()
         self._server.server_close()
         self._thread.join(10)
 
@@ -245,7 +247,23 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, exchange: LocalExchange) -> None:
         self.exchange = exchange
+        self._connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self._connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """Break every connection: clients keep theirs open."""
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed is no error of the exchange."""

@@ -38,9 +38,7 @@ from closingbell.trading.broker.ccxt_trades import PAGE, CcxtTrades
 from closingbell.trading.broker.protocol import Activity, Broker, Execution, OrderReport
 
 #: Exchanges whose `fetchOrder` and `cancelOrder` take a client id in place of their own id.
-ASKED_BY_CLIENT_ID = frozenset(
-    {"binance", "binanceus", "bitget", "bitstamp", "kucoin", "mexc", "okx", "phemex"}
-)
+ASKED_BY_CLIENT_ID = frozenset({"binance", "binanceus", "bitget", "mexc", "okx", "phemex"})
 #: Exchanges that take `timestamp` and `recvWindow` with an order, and refuse it outside of them.
 SIGNS_THE_INSTANT = frozenset({"binance", "binanceus"})
 
@@ -365,11 +363,11 @@ class CcxtBroker(Broker):
 
     def balances(self) -> Mapping[str, Decimal] | None:
         def ask(api: Any) -> dict[str, Decimal]:
-            held = {
-                asset: self._answers.amount(total, f"the balance of {asset}")
-                for asset, total in api.fetch_balance()["total"].items()
-                if total is not None
-            }
+            answer, held = api.fetch_balance(), {}
+            for asset, total in answer["total"].items():
+                # Some exchanges tell only what is free.
+                told = answer["free"].get(asset) if total is None else total
+                held[asset] = self._answers.amount(told, f"the balance of {asset}")
             return {asset: total for asset, total in held.items() if total}
 
         return self._client.call(ask)

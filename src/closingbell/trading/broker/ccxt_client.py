@@ -195,7 +195,8 @@ class CcxtClient:
         """
         with self._lock, localcontext(_CONTEXT):
             try:
-                self._ask(lambda api: api.load_markets())
+                if not self._ask(lambda api: api.load_markets()):
+                    raise BrokerNonsense(self.name, "it lists no markets")
                 return self._ask(request)
             except BrokerError:
                 raise
