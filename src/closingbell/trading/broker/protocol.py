@@ -205,14 +205,17 @@ class Broker:
         """How much of a bar's volume orders may take; the desk keeps count where it is set."""
         return None
 
-    def on_order(self, order: Order, last: Quote, means: Means, ended: bool) -> Match:
+    def on_order(
+        self, order: Order, last: Quote, means: Means, *, closed: bool, ended: bool
+    ) -> Match:
         """Say what becomes of an order at the moment it is accepted.
 
         Args:
             order: the order, open.
             last: the latest price of its symbol.
             means: what the account has for it.
-            ended: whether no more market data will come.
+            closed: `last` is the close of a bar that ends at the very instant of the order.
+            ended: no more market data will come.
         """
         return NO_MATCH
 
