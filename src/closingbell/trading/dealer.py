@@ -165,6 +165,8 @@ class Dealer:
             # Each change raises the version: no other order of the account has this id.
             chosen = order_id or client_order_id(f"{record.name}@{record.version}", 0)
             order = admit(account, ticket, by, chosen, ordinal, now)
+            if not account.broker.matches:
+                order = account.broker.fit(order)
             draft.place(order)
             if account.broker.matches:
                 accept(draft, draft.move(order, OrderState.OPEN))
@@ -209,11 +211,35 @@ class Dealer:
                 if found is None:
                     if not again:
                         raise _as_broker_error(broker.kind, problem) from problem
-                    self._books.check(account, holder)
+                    order = self._stamp(account, order, holder)
+                    if order.state is not OrderState.NEW:
+                        return
                     continue
                 report = found
             self._follow(account, order, report)
             return
+
+    def _stamp(self, account: Account, order: Order, holder: Holder | None) -> Order:
+        """Write down that an order is sent again now; return it as it stands.
+
+        What was sent before and is late may be refused by this instant, so that two attempts
+        never have the same order on its way.
+
+        Raises:
+            FenceLost: the attempt may not trade any more.
+        """
+        now = self._clock.micros()
+
+        def decide() -> Draft:
+            draft = self._books.draft(account, now)
+            current = self.current(account, order)
+            if current.state is OrderState.NEW:
+                draft.step(current, OrderChange(current.id, OrderState.NEW, now))
+            return draft
+
+        with account.lock:
+            draft = self._books.settle(account, decide, holder)
+            return draft.orders.get(order.id) or self.current(account, order)
 
     def _follow(self, account: Account, order: Order, report: OrderReport | None) -> None:
         """Write down what the broker says of an order.
@@ -285,8 +311,9 @@ class Dealer:
                     account.broker.kind, account.broker.find(order), missing=True
                 )
                 if report is None:
-                    self._books.check(account, holder)
-                    self._send(account, order, holder)
+                    order = self._stamp(account, order, holder)
+                    if order.state is OrderState.NEW:
+                        self._send(account, order, holder)
                 else:
                     self._follow(account, order, report)
         return self._newest(account, order)
@@ -441,11 +468,14 @@ def accept(draft: Draft, order: Order) -> None:
 
 
 def _report(draft: Draft, order: Order, report: OrderReport) -> None:
-    """Let an order follow its broker's report; how much has traded is what executions say."""
+    """Let an order follow its broker's report; how much has traded is what executions say.
+
+    It ends when all that it traded is booked: its trades would not be asked for any more.
+    """
     state = order.state
     if state is OrderState.NEW:
         state = OrderState.OPEN
-    if order.is_working and report.state in _ENDED:
+    if order.is_working and report.state in _ENDED and report.filled <= order.filled:
         state = report.state
     broker_id = report.broker_id if report.broker_id != order.broker_id else None
     if state is not order.state or broker_id is not None:
