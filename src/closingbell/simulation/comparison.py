@@ -156,20 +156,20 @@ def parting_text(parting: Parting | None, timezone: str) -> str:
     if parting is None:
         return "every trade is the same"
     sides = [
-        f"  {side}: {trade_text(trade)}"
+        f"  {side}: {trade_text(trade, timezone)}"
         for side, trade in (("left", parting.left), ("right", parting.right))
     ]
     first = f"the trades part at {instant_text(parting.at, timezone)}, with trade {parting.number}:"
     return "\n".join([first, *sides])
 
 
-def trade_text(trade: Entry | None) -> str:
+def trade_text(trade: Entry | None, timezone: str) -> str:
     """Return a trade in a few words."""
     if trade is None:
         return "no more trades"
     side = "buys" if trade.quantity > 0 else "sells"
     amount = f"{decimal_text(abs(trade.quantity))} {trade.symbol} at {decimal_text(trade.price)}"
-    return f"{trade.task or 'a person'} {side} {amount}"
+    return f"{trade.task or 'a person'} {side} {amount}, {instant_text(trade.at, timezone)}"
 
 
 def change_text(pair: FigurePair) -> str:

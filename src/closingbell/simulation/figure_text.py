@@ -49,6 +49,12 @@ def exact(value: Decimal) -> str:
     return f"{Decimal(decimal_text(value)):,}"
 
 
+def price_text(value: Decimal) -> str:
+    """Return a price with all its decimals, two at least, thousands apart."""
+    whole, _, rest = exact(value).partition(".")
+    return f"{whole}.{rest:0<2}"
+
+
 def day_text(at: int, timezone: str = "UTC") -> str:
     """Return an instant's date in a zone: '2008-11-20'."""
     return from_micros(at).astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%d")

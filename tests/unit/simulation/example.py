@@ -167,8 +167,8 @@ class _Account:
 
 def trend_result(
     symbols: Sequence[str] = ("IBM", "MSFT"),
-    start: str = "2003-03-01T00:00:00+00:00",
-    end: str = "2012-12-31T23:00:00+00:00",
+    start: str = "2003-03-03T00:00:00-05:00",
+    end: str = "2012-12-31T18:00:00-05:00",
     *,
     days: int = 100,
     seed: int = 7,

@@ -1,0 +1,1 @@
+"""Pages: reports and comparisons as HTML that needs no server and no network."""
