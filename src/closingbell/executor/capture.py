@@ -207,6 +207,10 @@ class Capture:
                 call.logs.append((stream, text))
                 call.log_size += len(text)
 
+    def instant(self, record: logging.LogRecord) -> float:
+        """Return when a record was made, in seconds since the epoch."""
+        return record.created
+
     def take(self, call: Call) -> list[tuple[str, str]]:
         """Return what a running call has put out since the last `take`, and forget it.
 
@@ -244,7 +248,7 @@ def _see_records() -> Callable[[], None]:
         # A record without a name is the empty one of logging.makeLogRecord.
         capture = _latest
         if call is not None and capture is not None and record.name:
-            capture.keep(call, "log", _line(record))
+            capture.keep(call, "log", _line(record, capture.instant(record)))
         return record
 
     def undo() -> None:
@@ -259,12 +263,12 @@ def _see_records() -> Callable[[], None]:
     return undo
 
 
-def _line(record: logging.LogRecord) -> str:
+def _line(record: logging.LogRecord, created: float) -> str:
     try:
         message = record.getMessage()
     except Exception as problem:
         message = f"{record.msg!r} % {record.args!r} ({problem})"
-    at = datetime.fromtimestamp(record.created, UTC)
+    at = datetime.fromtimestamp(created, UTC)
     line = (
         f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}Z "
         f"{record.levelname:<8} {record.name}: {message}\n"

@@ -1,0 +1,164 @@
+"""Timetable: one schedule on the simulated clock, fired by the live planner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from closingbell.core.clock import from_micros, to_micros
+from closingbell.core.error import DefinitionError, PayloadError
+from closingbell.core.run import RunItem, RunTemplate
+from closingbell.core.schedule import Schedule
+from closingbell.core.trigger import Trigger
+from closingbell.scheduler.planner import jitter_of, plan, takes_turns
+from closingbell.simulation.door import Door
+from closingbell.simulation.moment import TASKS, Moment
+from closingbell.simulation.run import SimulatedRun
+from closingbell.simulation.timeline import Timeline
+
+if TYPE_CHECKING:
+    from closingbell.simulation.lineup import TaskState
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Remembered:
+    """A trigger that remembers its last answer: rules are pure, and tasks share them."""
+
+    def __init__(self, trigger: Trigger) -> None:
+        self._trigger = trigger
+        self._asked: datetime | None = None
+        self._answer: datetime | None = None
+        self._micros = 0
+        self._dated: tuple[datetime | None, str | None] = (None, None)
+        self._session_date = getattr(trigger, "session_date", None)
+        self.explain = trigger.explain
+        self.describe = trigger.describe
+        self.to_dict = trigger.to_dict
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """Return the first firing after `instant`; None also where it lies beyond what is known."""
+        if instant is not self._asked:
+            answer = self._trigger.next_after(instant)
+            self._micros = 0 if answer is None else to_micros(answer)
+            self._asked, self._answer = instant, answer
+        return self._answer
+
+    def micros(self, answer: datetime) -> int:
+        """Return an answer in microseconds."""
+        return self._micros if answer is self._answer else to_micros(answer)
+
+    def session_date(self, fire_at: datetime) -> str | None:
+        """Return the trading date of a firing as ISO text, or None."""
+        if self._session_date is None:
+            return None
+        if fire_at is not self._dated[0]:
+            day = self._session_date(fire_at)
+            self._dated = (fire_at, None if day is None else day.isoformat())
+        return self._dated[1]
+
+
+class Timetable:
+    """A schedule and where it stands.
+
+    Attributes:
+        next_at: its next instant, in microseconds; None when it never fires again.
+        active: its runs that have not ended, by id, the oldest first; a plain firing's run
+            is not among them unless it sleeps.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        state: TaskState,
+        trigger: Remembered,
+        timeline: Timeline,
+        door: Door,
+        fired: Callable[[Timetable, int, datetime, str | None, bool], None],
+    ) -> None:
+        """Make a timetable; `begin` puts its first firing on the timeline.
+
+        Args:
+            schedule: the schedule.
+            state: its task.
+            trigger: its trigger, shared with others that are equal.
+            timeline: where firings are put.
+            door: makes its runs.
+            fired: told of each instant: the timetable, the instant in microseconds, the
+                same as a datetime, why it makes no run (None = it does), and whether earlier
+                runs are cancelled.
+        """
+        self.id = schedule.id
+        self.schedule = schedule
+        self.state = state
+        self.priority = state.priority if schedule.priority is None else schedule.priority
+        self.active: dict[str, SimulatedRun] = {}
+        self.next_at: int | None = None
+        self._trigger = trigger
+        self._policy = schedule.policy
+        self._timeline = timeline
+        self._door = door
+        self._fired = fired
+        self._next: datetime | None = None
+        self._gate = takes_turns(schedule.policy)
+        self._pattern: tuple[RunTemplate, RunItem] | None = None
+        self._refusal: str | None = None
+        #: Whether a firing's run may begin at once, in the simplest way.
+        self.is_plain = False
+
+    def begin(self, start: int) -> None:
+        """Find the first firing from `start` on, as the agenda of a live app does."""
+        after, policy = from_micros(start) - _MICROSECOND, self._policy
+        if policy.start is not None and policy.start > after:
+            after = policy.start - _MICROSECOND
+        first = self._trigger.next_after(after)
+        if first is None or (policy.end is not None and first > policy.end):
+            return
+        try:
+            template, item = self._door.firing(self.schedule, first, self._gate)
+        except (PayloadError, DefinitionError) as problem:
+            self._refusal = f"refused: {problem}"
+        else:
+            self._pattern = (template, item)
+            self.is_plain = item.lane is None and not policy.jitter and not self.state.in_process
+            self.payload = item.payload
+        self._put(first)
+
+    def _put(self, following: datetime | None) -> None:
+        self._next = following
+        self.next_at = None
+        if following is not None:
+            at = self.next_at = self._trigger.micros(following)
+            if at < self._timeline.end:
+                # Firings of the window's last instant belong to whatever follows it.
+                self._timeline.add(at, TASKS, self.fire, self.priority, self.state.name, self.id)
+
+    def fire(self, moment: Moment) -> None:
+        """Carry out what the planner says of the instant that has come."""
+        at = moment[0]
+        fire_at = self._next
+        assert fire_at is not None  # noqa: S101
+        active = [(run.id, run.status) for run in self.active.values()] if self.active else ()
+        planned = plan(self._trigger, self._policy, fire_at, fire_at, active)
+        self._put(planned.next_fire_at)
+        tick = planned.ticks[0]
+        reason = tick.reason if not tick.runs else self._refusal
+        self._fired(self, at, fire_at, reason, tick.cancel_other)
+
+    def session_date(self, fire_at: datetime) -> str | None:
+        """Return the trading date of a firing as ISO text, or None."""
+        return self._trigger.session_date(fire_at)
+
+    def run_of(self, at: int, fire_at: datetime, run_id: str, number: int) -> SimulatedRun:
+        """Return the run of a firing, which may have to wait."""
+        assert self._pattern is not None  # noqa: S101
+        template, item = self._pattern
+        due_at = fire_at + jitter_of(self.id, fire_at, self._policy.jitter)
+        template = template._replace(
+            due_at=to_micros(due_at),
+            fire_at=at,
+            submitted_at=at,
+            session_date=self.session_date(fire_at),
+        )
+        return SimulatedRun(run_id, number, self.state, template, item, self)
