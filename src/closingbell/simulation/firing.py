@@ -7,6 +7,7 @@ a written block is also what a stored backtest keeps as a page.
 from __future__ import annotations
 
 import tempfile
+import weakref
 import zlib
 from array import array
 from collections.abc import Iterator
@@ -83,6 +84,7 @@ class FiringSpool:
     def __init__(self, seed: int) -> None:
         self._numbers = RunNumbers(seed)
         self._file = tempfile.TemporaryFile(prefix="closingbell-firings-")  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._sizes: list[int] = []
         self._open: list[RawLine] = []
         self.count = 0

@@ -351,7 +351,8 @@ def _identity(report: Report) -> str:
 
 
 def _pages_of(value: Any) -> list[bytes]:
-    packed = zlib.compress(msgspec.json.encode(value, enc_hook=_encoded, order="sorted"), 6)
+    # Not sorted: tasks and accounts stay in their order.
+    packed = zlib.compress(msgspec.json.encode(value, enc_hook=_encoded), 6)
     return [packed[at : at + PAGE_BYTES] for at in range(0, len(packed), PAGE_BYTES)]
 
 
