@@ -17,7 +17,7 @@ from closingbell.core.book import Book, RoundTrip
 from closingbell.core.entry import Entry, EntryKind
 from closingbell.core.error import NoPrice
 from closingbell.core.ledger import AccountRecord, Ledger, Snapshot
-from closingbell.core.order import Order, Side
+from closingbell.core.order import Order, OrderType, Side
 from closingbell.trading import valuation
 from closingbell.trading.broker.protocol import Broker
 from closingbell.trading.drawdown import drawdown_limits, drawdown_of, moved_peak
@@ -102,7 +102,7 @@ class Account:
         self.ended = False
         self.known: set[str] = set()
         self.book = Book()
-        self._counts = broker.volume_share is not None
+        self._counts = broker.counts_volumes
         self._split_at: dict[str, int] = {}
         self._value: Decimal | None = None
         #: What moves the value with each price; None where currencies or prices are in between.
@@ -179,8 +179,7 @@ class Account:
         self.memory = draft.memory
         self.breached = draft.breached
         self.cursor, self.cursor_opened = draft.cursor
-        if draft.taken or draft.closed:
-            self.volumes = draft.volumes()
+        self.volumes = draft.volumes
         if draft.orders:
             orders = dict(self.orders)
             for order in draft.orders.values():
@@ -419,6 +418,23 @@ class Account:
     def free_power(self, side: Side, currency: str) -> Decimal:
         """Return by how much a new order may add to what is at stake, 0 or more."""
         return max(self.buying_power(side, currency) - self.reserved(currency), ZERO)
+
+    def coming(self, purchase: Order) -> Decimal:
+        """Return what market sales that trade before a purchase will bring, at the last prices.
+
+        Where orders are matched here they trade one after the other, and a rebalance may spend
+        what it has just sold.
+        """
+        total = ZERO
+        if self.broker.matches:
+            currency = self.currency_of(purchase.symbol)
+            for order in self.orders.values():
+                if order.side is Side.SELL and order.type is OrderType.MARKET:
+                    known = self.prices.get(order.symbol)
+                    if known and order.rank < purchase.rank:
+                        if self.currency_of(order.symbol) == currency:
+                            total += order.remaining * known[1]
+        return total
 
     def free_quantity(self, symbol: str) -> Decimal:
         """Return what is held and not for sale by a working order, 0 or more."""

@@ -154,5 +154,7 @@ def _check(account: Account, order: Order) -> None:
             valuation.rate(account.prices, currency, terms.currency)
         needed = adding * price
         free = account.free_power(order.side, currency)
+        if order.side is Side.BUY:
+            free += account.coming(order)
         if needed > free:
             raise InsufficientFunds(symbol, plain(needed), plain(free), currency)

@@ -25,7 +25,7 @@ from closingbell.core.error import (
     OrderRefused,
 )
 from closingbell.core.ledger import Holder, OrderChange
-from closingbell.core.order import Order, OrderState, client_order_id
+from closingbell.core.order import Order, OrderState, OrderType, Side, client_order_id
 from closingbell.trading.account import Account
 from closingbell.trading.admission import admit, sound
 from closingbell.trading.bookkeeper import Bookkeeper
@@ -84,6 +84,14 @@ class Dealer:
             self._send(account, order, holder)
             return self._newest(account, order)
 
+    def earlier(self, account: Account, ticket: Ticket, by: Placement) -> Order | None:
+        """Return the order that `place` would return for a ticket, and leave it to be met."""
+        with account.lane:
+            if ticket.key is not None:
+                return self._keyed(account, ticket, by)[0]
+            wanted = _shape(ticket)
+            return next((o for o in self._attempt(by).found if _shape(o) == wanted), None)
+
     def _attempt(self, by: Placement) -> _Attempt:
         """Return what is known of the attempt that places an order."""
         if by.run_id is None:
@@ -122,9 +130,8 @@ class Dealer:
         """
         if ticket.key is not None:
             return self._keyed(account, ticket, by)
-        wanted = (account.terms.name, ticket.symbol, ticket.side, ticket.type)
         for place, order in enumerate(attempt.found):
-            if (order.account, order.symbol, order.side, order.type) == wanted:
+            if _shape(order) == _shape(ticket):
                 return attempt.found.pop(place), None
         if by.run_id is None:
             return None, None
@@ -439,6 +446,11 @@ class Dealer:
         order = draft.orders.get(order_id) or account.orders.get(order_id)
         order = order or self._books.ledger.order(order_id)
         return order if order is not None and order.account == account.terms.name else None
+
+
+def _shape(asked: Order | Ticket) -> tuple[str, str, Side, OrderType]:
+    """Return by what an attempt that comes again knows its orders."""
+    return (asked.account, asked.symbol, asked.side, asked.type)
 
 
 def _counts(order: Order) -> bool:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 
-from closingbell.core.amount import ZERO, fraction, plain, positive, to_decimal
-from closingbell.core.bar import Quote, Slice, Split, timeframe_seconds
+from closingbell.core.amount import ONE, QUANTUM, ZERO, plain, to_decimal
+from closingbell.core.bar import CorporateAction, Quote, Slice, Split, timeframe_seconds
 from closingbell.core.clock import Clock
 from closingbell.core.entry import Entry, EntryKind
-from closingbell.core.error import NoPrice, OrderRefused, UnknownAccount
+from closingbell.core.error import NoPrice, OrderRefused, SettingError, UnknownAccount
 from closingbell.core.ledger import AccountRecord, Holder, Ledger, Snapshot
 from closingbell.core.order import Order, OrderState
 from closingbell.trading import fact
@@ -76,12 +76,12 @@ class Desk:
         the declared cash has no effect.
 
         Raises:
-            OrderRefused: a term cannot be meant.
+            SettingError: a term cannot be meant.
             AccountMismatch: it is stored with another currency or another kind of broker.
         """
         _check_terms(terms)
         now = self.clock.micros()
-        cash = Decimal(terms.cash)
+        cash = terms.cash
         record = AccountRecord(terms.name, terms.currency, cash, broker.kind, now, peak=cash)
         deposit = None
         if cash:
@@ -156,7 +156,9 @@ class Desk:
                 if bar is not None:
                     draft.take(order, broker.on_bar(bar, order, draft.means(order, bar.volume)))
         if account.counts_volumes:
-            draft.closed = {symbol: bar.volume for symbol, bar in bars.items()}
+            for symbol, bar in bars.items():
+                taken = draft.volumes.get(symbol, (ZERO, ZERO))[1]
+                draft.count(symbol, bar.volume, taken)
         draft.mark()
         if tells:
             draft.tell(fact.market_data_update(account.terms.timeframe, bars, at))
@@ -176,20 +178,18 @@ class Desk:
                 if at < cursor or (at == cursor and account.cursor_opened):
                     continue
                 account.ended = False
-                acted = False
+                decides = account.counts_volumes or bool(account.orders)
                 for part in slices:
                     if part[3]:
-                        acted = True
-                if acted:
-                    _follow_splits(account, slices)
-                if account.mark(at, slices, OPEN) and not (acted or account.orders):
-                    if account.watch():
-                        books.settle(account, partial(self._marked, account, at, (at, True)))
-                        continue
-                elif acted or account.orders:
+                        decides = True
+                        _follow_splits(account, part[3])
+                moved = account.mark(at, slices, OPEN)
+                if decides:
                     books.settle(account, partial(self._opened, account, at, slices))
-                    continue
-                account.cursor, account.cursor_opened = at, True
+                elif moved and account.watch():
+                    books.settle(account, partial(self._marked, account, at, (at, True)))
+                else:
+                    account.cursor, account.cursor_opened = at, True
 
     def _opened(self, account: Account, at: int, slices: Sequence[Slice]) -> Draft:
         draft = self._books.draft(account, at)
@@ -199,8 +199,11 @@ class Desk:
                 draft.act(action)
         draft.revalue()
         broker = account.broker
+        bars = {bar.symbol: bar for part in slices for bar in part.bars}
+        if account.counts_volumes:
+            for symbol in bars:
+                draft.count(symbol, draft.volumes.get(symbol, (ZERO, ZERO))[0], ZERO)
         if broker.matches:
-            bars = {bar.symbol: bar for part in slices for bar in part.bars}
             for order in account.ranked():
                 bar, order = bars.get(order.symbol), draft.order(order)
                 if bar is not None and order.is_working:
@@ -351,6 +354,18 @@ class Desk:
         """
         return self._dealer.place(self.account(ticket.account), ticket, holder, by)
 
+    def earlier(self, ticket: Ticket, by: Placement) -> Order | None:
+        """Return the order that `place` would return in a ticket's stead, or None; it changes nothing.
+
+        So an attempt that comes again knows before it works out a size, from positions and cash
+        that the earlier attempts' orders have changed.
+
+        Raises:
+            UnknownAccount: no account of that name.
+            OrderRefused: its key is another order's.
+        """
+        return self._dealer.earlier(self.account(ticket.account), ticket, by)
+
     def cancel(self, account: str, order_id: str, holder: Holder | None) -> Order:
         """Cancel an order and return it; one that does not work any more is returned as it is.
 
@@ -458,11 +473,10 @@ def _amount(given: object) -> Decimal:
     return amount
 
 
-def _follow_splits(account: Account, slices: Sequence[Slice]) -> None:
-    for part in slices:
-        for action in part.actions:
-            if isinstance(action, Split):
-                account.split(action.symbol, action.at, action.ratio)
+def _follow_splits(account: Account, actions: Iterable[CorporateAction]) -> None:
+    for action in actions:
+        if isinstance(action, Split):
+            account.split(action.symbol, action.at, action.ratio)
 
 
 def _worth(account: Account, at: int) -> Snapshot | None:
@@ -475,15 +489,17 @@ def _worth(account: Account, at: int) -> Snapshot | None:
 def _check_terms(terms: AccountTerms) -> None:
     """Refuse terms that cannot be meant."""
     if not terms.name.strip():
-        raise OrderRefused("name", terms.name, "a name")
+        raise SettingError("account", terms.name, "a name")
     if not terms.currency.strip():
-        raise OrderRefused("currency", terms.currency, "a currency such as 'USD'")
-    if to_decimal(terms.cash, "cash") < 0:
-        raise OrderRefused("cash", plain(terms.cash), "0 or more")
-    if to_decimal(terms.leverage, "leverage") < 1:
-        raise OrderRefused("leverage", plain(terms.leverage), "1 or more")
-    if terms.lot is not None:
-        positive(terms.lot, "lot")
-    if terms.max_drawdown is not None:
-        fraction(terms.max_drawdown, "max_drawdown")
+        raise SettingError("currency", terms.currency, "a currency such as 'USD'")
+    for name, value, least in (
+        ("cash", terms.cash, ZERO),
+        ("leverage", terms.leverage, ONE),
+        ("lot", terms.lot, QUANTUM),
+    ):
+        if value is not None and not (value.is_finite() and value >= least):
+            raise SettingError(name, value, f"a number not below {plain(least)}")
+    limit = terms.max_drawdown
+    if limit is not None and not (limit.is_finite() and 0 < limit <= 1):
+        raise SettingError("max_drawdown", limit, "a fraction above 0 and at most 1, or None")
     timeframe_seconds(terms.timeframe)
