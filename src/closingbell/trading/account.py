@@ -413,28 +413,25 @@ class Account:
             currency: None = the account's.
         """
         wanted = currency or self.terms.currency
-        return self.free_power(Side.BUY, wanted)
+        return max(self.buying_power(Side.BUY, wanted) - self.reserved(wanted), ZERO)
 
-    def free_power(self, side: Side, currency: str) -> Decimal:
-        """Return by how much a new order may add to what is at stake, 0 or more."""
-        return max(self.buying_power(side, currency) - self.reserved(currency), ZERO)
+    def free_for(self, order: Order) -> Decimal:
+        """Return by how much a new order may add to what is at stake, 0 or more.
 
-    def coming(self, purchase: Order) -> Decimal:
-        """Return what market sales that trade before a purchase will bring, at the last prices.
-
-        Where orders are matched here they trade one after the other, and a rebalance may spend
-        what it has just sold.
+        Where orders are matched here they trade one after the other: a purchase may also spend
+        what market sales that trade before it will bring, at the last prices.
         """
-        total = ZERO
-        if self.broker.matches:
-            currency = self.currency_of(purchase.symbol)
-            for order in self.orders.values():
-                if order.side is Side.SELL and order.type is OrderType.MARKET:
-                    known = self.prices.get(order.symbol)
-                    if known and order.rank < purchase.rank:
-                        if self.currency_of(order.symbol) == currency:
-                            total += order.remaining * known[1]
-        return total
+        currency = self.currency_of(order.symbol)
+        coming = ZERO
+        if self.broker.matches and order.side is Side.BUY:
+            for sale in self.orders.values():
+                if sale.side is Side.SELL and sale.type is OrderType.MARKET:
+                    known = self.prices.get(sale.symbol)
+                    same = self.currency_of(sale.symbol) == currency
+                    if same and known is not None and sale.rank < order.rank:
+                        coming += sale.remaining * known[1]
+        power = self.buying_power(order.side, currency) + coming
+        return max(power - self.reserved(currency), ZERO)
 
     def free_quantity(self, symbol: str) -> Decimal:
         """Return what is held and not for sale by a working order, 0 or more."""

@@ -153,8 +153,6 @@ def _check(account: Account, order: Order) -> None:
             # Without a rate there is no buying power, and this says why.
             valuation.rate(account.prices, currency, terms.currency)
         needed = adding * price
-        free = account.free_power(order.side, currency)
-        if order.side is Side.BUY:
-            free += account.coming(order)
+        free = account.free_for(order)
         if needed > free:
             raise InsufficientFunds(symbol, plain(needed), plain(free), currency)

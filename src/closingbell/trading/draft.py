@@ -33,8 +33,7 @@ class Draft:
         book: as the change leaves it.
         value: of the account at its marks; None while a price is missing.
         cursor: how far market data is applied, and whether openings of that instant are.
-        taken: by symbol, what its trades took of the volume.
-        closed: by symbol, the volume of a bar that ended: the next one's count begins.
+        volumes: as `Account.volumes`, after this change.
         trips: the round trips that its entries end, beside the entries.
     """
 
@@ -47,7 +46,6 @@ class Draft:
         "at",
         "book",
         "breached",
-        "closed",
         "cursor",
         "entries",
         "facts",
@@ -56,9 +54,9 @@ class Draft:
         "placed",
         "snapshots",
         "steps",
-        "taken",
         "trips",
         "value",
+        "volumes",
     )
 
     def __init__(self, account: Account, at: int, wanted: Callable[[str], bool]) -> None:
@@ -82,8 +80,7 @@ class Draft:
         self.facts: list[Fact] = []
         self.snapshots: list[Snapshot] = []
         self.orders: dict[str, Order] = {}
-        self.taken: dict[str, Decimal] = {}
-        self.closed: dict[str, Decimal] = {}
+        self.volumes = account.volumes
         self.trips: list[RoundTrip | None] = []
         self._wanted = wanted
         self._memory: dict[str, Any] | None = None
@@ -249,8 +246,7 @@ class Draft:
         account, symbol = self.account, order.symbol
         terms, taken = account.terms, ZERO
         if account.counts_volumes:
-            last, taken = account.volumes.get(symbol, (None, ZERO))
-            taken += self.taken.get(symbol, ZERO)
+            last, taken = self.volumes.get(symbol, (None, ZERO))
             volume = last if volume is None else volume
         return Means(
             self.book.quantity(symbol),
@@ -319,7 +315,8 @@ class Draft:
             state = OrderState.FILLED if filled >= order.quantity else OrderState.OPEN
         order = self.step(order, OrderChange(order.id, state, execution.at, filled=filled))
         if account.counts_volumes:
-            self.taken[symbol] = self.taken.get(symbol, ZERO) + quantity
+            last, taken = self.volumes.get(symbol, (ZERO, ZERO))
+            self.count(symbol, last, taken + quantity)
         if self._wanted(fact.ORDER_FILLED):
             self.facts.append(fact.order_filled(order, execution))
         if self._wanted(fact.POSITION_CHANGE):
@@ -362,6 +359,12 @@ class Draft:
                 name = self.account.terms.name
                 self.facts.append(fact.drawdown_breach(name, value, self.peak, limit, self.at))
 
+    def count(self, symbol: str, last: Decimal, taken: Decimal) -> None:
+        """Set what the last bar's volume was, and how much of the present bar's is taken."""
+        if self.volumes is self.account.volumes:
+            self.volumes = dict(self.volumes)
+        self.volumes[symbol] = (last, taken)
+
     def tell(self, told: Fact) -> None:
         """Add a fact if somebody waits for its type."""
         if self._wanted(told.type):
@@ -391,16 +394,6 @@ class Draft:
             or self.breached != self.account.breached
         )
 
-    def volumes(self) -> dict[str, tuple[Decimal, Decimal]]:
-        """Return the account's volumes with what this change took."""
-        kept = dict(self.account.volumes)
-        for symbol, quantity in self.taken.items():
-            last, taken = kept.get(symbol, (ZERO, ZERO))
-            kept[symbol] = (last, taken + quantity)
-        for symbol, volume in self.closed.items():
-            kept[symbol] = (volume, ZERO)
-        return kept
-
     def change(self, holder: Holder | None = None) -> Change:
         """Return what the ledger is asked to record."""
         account = self.account
@@ -408,7 +401,7 @@ class Draft:
         if account.counts_volumes:
             sync["volumes"] = {
                 symbol: [plain(last), plain(taken)]
-                for symbol, (last, taken) in self.volumes().items()
+                for symbol, (last, taken) in self.volumes.items()
             }
         cursor, opened = self.cursor
         record = account.record._replace(

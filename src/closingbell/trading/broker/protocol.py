@@ -86,7 +86,7 @@ class Means(NamedTuple):
         short: whether more may be sold than is held.
         lot: quantities are multiples of it; None = any fraction, to 8 decimals.
         volume: of the bar that is over; at an opening print of the bar before it, since its own
-            is not known. None where the broker has no `volume_share` or none is known.
+            is not known. None where the broker does not count volumes, or none is known.
         taken: how much of it the account's orders took already.
     """
 
@@ -201,9 +201,9 @@ class Broker:
     # --- matching brokers ----------------------------------------------------------------
 
     @property
-    def volume_share(self) -> Decimal | None:
-        """How much of a bar's volume orders may take; the desk keeps count where it is set."""
-        return None
+    def counts_volumes(self) -> bool:
+        """Whether matching looks at volumes, so that the desk keeps count of them."""
+        return False
 
     def on_order(
         self, order: Order, last: Quote, means: Means, *, closed: bool, ended: bool
