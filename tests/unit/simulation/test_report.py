@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from closingbell.core.entry import Entry, EntryKind
@@ -214,10 +215,7 @@ def test_id_is_made_from_inputs_and_seed(report: Report) -> None:
 def test_json_is_canonical_and_holds_amounts_as_decimal_text(report: Report) -> None:
     text = report.to_json()
     document = json.loads(text)
-    assert (
-        text
-        == json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    )
+    assert text == msgspec.json.encode(document, order="sorted")
     main = document["accounts"]["main"]
     assert main["metrics"]["initial_value"] == "100000"
     assert main["equity"][0]["value"] == "100000"

@@ -43,7 +43,8 @@ def time_ticks(start: int, end: int, timezone: str, count: int = 9) -> list[Tick
     zone = ZoneInfo(timezone)
     first, last = from_micros(start).astimezone(zone), from_micros(end).astimezone(zone)
     months = (last.year - first.year) * 12 + last.month - first.month
-    for step in (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200):
+    # Of several years only the years are named.
+    for step in (12, 24, 60, 120, 240, 600, 1200) if months > 36 else (1, 2, 3, 6):
         if 2 <= months // step <= count:
             return _monthly(first, last, step)
     return _daily(first, last, count)
