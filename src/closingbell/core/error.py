@@ -11,7 +11,7 @@ it can cross a process boundary unchanged.
     ├── DefinitionError            what the user declared cannot work
     │   ├── DuplicateTask · TaskDefinitionError · CyclicDependency
     │   ├── TriggerError · CalendarError · TimezoneError
-    │   ├── PolicyError · SettingError · ConditionError · TargetError
+    │   ├── PolicyError · SettingError · ConditionError · TargetError · AccountError
     ├── LookupFailed               a name or id that is not there
     │   ├── UnknownTask · UnknownRun · UnknownSchedule
     ├── PayloadError               what was submitted does not fit
@@ -24,13 +24,13 @@ it can cross a process boundary unchanged.
     │   ├── TaskFailed · AttemptTimeout · WorkerLost · RunCancelled
     │   ├── HandlerNotFound · ResultNotSerialisable
     └── TradingError               what the desk refuses
-        ├── OrderRefused · InsufficientFunds · InsufficientPosition
+        ├── OrderRefused · ArgumentRefused · InsufficientFunds · InsufficientPosition
         ├── UnknownSymbol · AmbiguousSymbol · NoPrice · UnknownAccount · AccountMismatch
         ├── MarketDataError · LookAhead
         ├── LedgerConflict · FenceLost
         ├── BrokerError            the broker (`retryable` says if asking again helps)
         │   ├── BrokerRejected · BrokerUnavailable · BrokerNonsense
-        ├── BacktestError · UnknownBacktest · BackupError
+        ├── BacktestError · UnknownBacktest · BackupError · RestoreError
 """
 
 from __future__ import annotations
@@ -193,6 +193,19 @@ class ConditionError(DefinitionError):
         super().__init__(f"invalid condition {given!r}: {problem}")
         self.given = given
         self.problem = problem
+
+
+class AccountError(DefinitionError):
+    """An account is declared with a term that is impossible, or twice."""
+
+    code = "invalid_account"
+
+    def __init__(self, account: str, term: str, given: object, expected: str) -> None:
+        super().__init__(f"account {account!r}: {term} is {given!r}: expected {expected}")
+        self.account = account
+        self.term = term
+        self.given = given if isinstance(given, (str, int, float)) else repr(given)
+        self.expected = expected
 
 
 class TargetError(DefinitionError):
@@ -536,6 +549,18 @@ class OrderRefused(TradingError, ValueError):
         self.expected = expected
 
 
+class ArgumentRefused(TradingError, ValueError):
+    """An argument of a call of the algorithm, other than an order's, that cannot be meant."""
+
+    code = "argument_refused"
+
+    def __init__(self, argument: str, given: object, expected: str) -> None:
+        super().__init__(f"{argument} is {given!r}: expected {expected}")
+        self.argument = argument
+        self.given = given if isinstance(given, (str, int, float)) else repr(given)
+        self.expected = expected
+
+
 class InsufficientFunds(TradingError):
     """A purchase costs more than the account may spend."""
 
@@ -760,5 +785,16 @@ class BackupError(TradingError):
 
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(f"no backup was written to {path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class RestoreError(TradingError):
+    """A copy of the database could not be restored; nothing was changed."""
+
+    code = "restore_failed"
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"nothing was restored from {path}: {problem}")
         self.path = path
         self.problem = problem

@@ -1,0 +1,73 @@
+"""Reduction: the percentage sale of a risk task, placed once in a drawdown.
+
+A task that looks each minute, and halves its positions while the drawdown is too large, would
+sell again and again: 100 % becomes 1.6 % in six minutes. With `once_per_breach` its first sale of
+a symbol counts for the whole drawdown, from one peak of the account to the next. What it placed is
+known by the peak, in the ledger's latches: also after a restart, and in other processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from closingbell.core.amount import plain
+from closingbell.core.order import Order, Side
+from closingbell.trading.account import Account
+from closingbell.trading.seat import Seat
+
+#: Among so many orders of a symbol, the newest ones, the first reduction is looked for.
+_LOOKED_AT = 1_000
+
+
+def reduce_once(seat: Seat, account: Account, symbol: str, place: Callable[[], Order]) -> Order:
+    """Place a reduction unless the task placed one in the present drawdown; return the one.
+
+    A reduction that was cancelled or rejected before anything of it traded does not count.
+
+    Args:
+        seat: of the attempt.
+        account: in which.
+        symbol: what is sold.
+        place: places the order.
+    """
+    name, task = account.terms.name, seat.call.claim.task
+    done = seat.reduced.get((name, symbol))
+    if done is None:
+        ledger, holder, now = seat.desk.ledger, seat.holder, seat.clock.micros()
+        latch = f"reduction {task} {symbol} {plain(account.peak.normalize())}"
+        with ledger.holding(f"{name} {latch}"):
+            if not ledger.latch(name, latch, holder, True, now):
+                done = _standing(seat, account, symbol)
+                if done is None:
+                    ledger.latch(name, latch, holder, False, now)
+                    ledger.latch(name, latch, holder, True, now)
+            if done is None:
+                try:
+                    order = place()
+                except Exception:
+                    ledger.latch(name, latch, holder, False, now)
+                    raise
+                seat.reduced[name, symbol] = order
+                return order
+    seat.reduced[name, symbol] = done
+    seat.call.context.log.info(
+        "%s was reduced in this drawdown already: order %s, %s; no further sale until the account "
+        "reaches a new peak (once_per_breach)", symbol, done.id, done.state.value,
+    )  # fmt: skip
+    return done
+
+
+def is_reduction(seat: Seat, order: Order) -> bool:
+    """Whether an order is a working sale of a task that acts once: it is not cancelled by itself."""
+    task = seat.call.task
+    return task.once_per_breach and order.task == task.name and order.side is Side.SELL
+
+
+def _standing(seat: Seat, account: Account, symbol: str) -> Order | None:
+    """Return the task's newest sale of a symbol, if it traded or still may."""
+    task = seat.call.claim.task
+    ledger = seat.desk.ledger
+    for order in reversed(ledger.orders(account.terms.name, symbol=symbol, limit=_LOOKED_AT)):
+        if order.task == task and order.side is Side.SELL:
+            return order if order.is_working or order.filled else None
+    return None

@@ -1,0 +1,43 @@
+"""Services: what an algorithm asks of its surroundings beside the desk; live, or of a backtest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from closingbell.core.call import Call
+from closingbell.core.ledger import Ledger, Maintenance
+from closingbell.trading.market.protocol import MarketStore
+
+
+class Services(Protocol):
+    """The surroundings of a run."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Accounts, orders and entries."""
+        ...
+
+    @property
+    def catalogue(self) -> MarketStore:
+        """Where market data is stored."""
+        ...
+
+    @property
+    def maintenance(self) -> Maintenance:
+        """Care for the database."""
+        ...
+
+    def task_status(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return how each task stands, by name; datetimes are aware."""
+        ...
+
+    def trigger_event(self, event_type: str, data: Mapping[str, Any]) -> list[str]:
+        """Store an event and the runs that it starts; return their ids."""
+        ...
+
+    def send_alert(
+        self, message: str, severity: str, call: Call | None, data: Mapping[str, Any]
+    ) -> None:
+        """Raise an alert that a person must see."""
+        ...
