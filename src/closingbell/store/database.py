@@ -280,6 +280,12 @@ class PostgresDatabase:
             yield connection
         self.on_write(news)
 
+    @contextmanager
+    def autocommit(self) -> Iterator[Connection]:
+        """Open a connection on which each statement is a transaction of its own."""
+        with translated(), self.engine().connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
     def close(self) -> None:
         with self._lock:
             engine, self._engine = self._engine, None

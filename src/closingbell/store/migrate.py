@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: Where the revisions are.
 FOLDER = Path(__file__).parent / "migrations"
 
+#: Where Alembic keeps the revision.
+VERSION_TABLE = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
+
 _LOCK = 0x636C6F73696E6762  # "closingb": PostgreSQL's advisory lock while the schema changes
 
 
@@ -73,9 +76,7 @@ def _create(connection: Connection) -> None:
     # The revisions make the same schema (a test holds them together); this spares an
     # embedded start the time that loading Alembic takes.
     metadata.create_all(connection)
-    connection.execute(
-        text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
-    )
+    connection.execute(text(VERSION_TABLE))
     connection.execute(
         text("INSERT INTO alembic_version (version_num) VALUES (:revision)"),
         {"revision": SCHEMA_REVISION},

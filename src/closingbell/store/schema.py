@@ -1,4 +1,4 @@
-"""The one schema of both stores.
+"""The one schema of both stores; the desk's tables are in `trading_schema`.
 
 Times are microseconds since the Unix epoch in BIGINT columns named `*_at`: the
 same SQL then compares them on both databases, and a run's row is read without
@@ -18,7 +18,6 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
@@ -27,13 +26,14 @@ from sqlalchemy import (
     text,
 )
 
+# They register the desk's tables and triggers in the metadata.
+import closingbell.store.append_only
+import closingbell.store.trading_schema  # noqa: F401
+from closingbell.store.metadata import Word, is_one_of
+from closingbell.store.metadata import metadata as metadata
+
 #: The Alembic revision that this code reads and writes.
 SCHEMA_REVISION = "0001"
-
-metadata = MetaData()
-
-#: Names and ids: compared byte by byte, on PostgreSQL too, whatever its language.
-Word = Text().with_variant(Text(collation="C"), "postgresql")
 
 # Every claim and every settlement leaves a dead row behind, and the claim walks past those
 # at the front of its index until they are vacuumed.
@@ -56,7 +56,7 @@ def literals(values: Sequence[str]) -> list[Any]:
 
 
 def _states(*states: str) -> str:
-    return "state IN ({})".format(", ".join(f"'{state}'" for state in states))
+    return is_one_of("state", states)
 
 
 #: One intended execution. The row also is its latest attempt: what a run did before

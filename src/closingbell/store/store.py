@@ -11,11 +11,17 @@ from sqlalchemy.exc import DBAPIError
 
 from closingbell.core.clock import Clock
 from closingbell.store.alerts import StoredAlerts
+from closingbell.store.announcer import Announcer
+from closingbell.store.backtests import StoredBacktests
 from closingbell.store.database import PostgresDatabase, SqliteDatabase, open_database
 from closingbell.store.events import StoredEvents
 from closingbell.store.failures import StoredFailures
 from closingbell.store.foreign import StoredForeign
 from closingbell.store.history import StoredHistory
+from closingbell.store.holding import Holding
+from closingbell.store.ledger import StoredLedger
+from closingbell.store.maintenance import StoredMaintenance
+from closingbell.store.manifest import StoredManifest
 from closingbell.store.migrate import prepare
 from closingbell.store.policies import StoredPolicies
 from closingbell.store.postgres_queue import PostgresQueue
@@ -42,6 +48,11 @@ class Store:
         foreign: results of work that ran elsewhere.
         alerts: what a person must see.
         retention: pruning.
+        ledger: accounts, orders and entries.
+        manifest: which files of bars are the truth.
+        backtests: finished backtests.
+        maintenance: copies, indexes, statistics.
+        announcer: what becomes of facts; the app tells it what they start.
     """
 
     def __init__(self, database: SqliteDatabase | PostgresDatabase, clock: Clock) -> None:
@@ -63,6 +74,12 @@ class Store:
         self.foreign = StoredForeign(database)
         self.alerts = StoredAlerts(database)
         self.retention = Retention(database)
+        self.announcer = Announcer(self.events, clock)
+        holding = Holding(database)
+        self.ledger = StoredLedger(database, self.announcer, holding)
+        self.manifest = StoredManifest(database, self.announcer)
+        self.backtests = StoredBacktests(database)
+        self.maintenance = StoredMaintenance(database, holding)
 
     def prepare(self, upgrade: bool = True) -> str | None:
         """Make the schema present and current; see `migrate.prepare`."""

@@ -1,0 +1,152 @@
+"""Append-only: the triggers by which the databases themselves keep lines as they were written.
+
+SQLite reads a trigger's body anew for each database; PostgreSQL calls one function.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, event
+
+from closingbell.store.metadata import metadata
+
+_LINE_STAYS = "lines are added to {0}, and never changed or deleted"
+
+
+class Guard(NamedTuple):
+    """A change that is refused.
+
+    Attributes:
+        name: of the trigger.
+        table: which is guarded.
+        change: "INSERT", "DELETE", or "UPDATE" with its columns.
+        when: the condition under which it is refused, or None for always.
+        message: what the database says.
+    """
+
+    name: str
+    table: str
+    change: str
+    when: str | None
+    message: str
+
+
+_ORDER_IDENTITY = (
+    "id, account, symbol, side, type, time_in_force, created_at, effective_at, run_id, fence,"
+    " ordinal, task, priority"
+)
+_ENTRY_LINE = (
+    "account, seq, kind, happened_at, currency, amount, fee, symbol, quantity, price, order_id,"
+    " run_id, task, external_id, note"
+)
+
+GUARDS = (
+    Guard(
+        "accounts_advance",
+        "accounts",
+        "UPDATE",
+        "NEW.version <> OLD.version + 1 OR NEW.seq < OLD.seq",
+        "each change of an account raises its version by one",
+    ),
+    Guard(
+        "accounts_stay",
+        "accounts",
+        "UPDATE OF name, currency, initial, broker, opened_at",
+        None,
+        "an account keeps its name, currency and broker",
+    ),
+    Guard(
+        "orders_stay",
+        "orders",
+        f"UPDATE OF {_ORDER_IDENTITY}",
+        None,
+        "what was ordered never changes",
+    ),
+    Guard("orders_remain", "orders", "DELETE", None, "orders are never deleted"),
+    Guard(
+        "orders_end",
+        "orders",
+        "UPDATE OF state",
+        "OLD.state NOT IN ('new', 'open') AND NEW.state IN ('new', 'open')",
+        "an order that ended never works again",
+    ),
+    Guard(
+        "order_history_follow",
+        "order_history",
+        "INSERT",
+        "NEW.seq <> {last} + 1",
+        "the lines of an order are numbered 1, 2, 3 without gaps",
+    ),
+    Guard(
+        "order_history_stay",
+        "order_history",
+        "UPDATE",
+        None,
+        _LINE_STAYS.format("order_history"),
+    ),
+    Guard(
+        "order_history_remain",
+        "order_history",
+        "DELETE",
+        None,
+        _LINE_STAYS.format("order_history"),
+    ),
+    Guard(
+        "entries_follow",
+        "entries",
+        "INSERT",
+        "NEW.seq <> {last} + 1",
+        "the entries of an account are numbered 1, 2, 3 without gaps",
+    ),
+    Guard(
+        "entries_stay", "entries", f"UPDATE OF {_ENTRY_LINE}", None, _LINE_STAYS.format("entries")
+    ),
+    Guard("entries_remain", "entries", "DELETE", None, _LINE_STAYS.format("entries")),
+)
+
+#: The column that tells whose lines are numbered.
+_OWNER = {"entries": "account", "order_history": "order_id"}
+
+_REFUSE = """CREATE FUNCTION closingbell_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = TG_ARGV[0];
+END $$"""
+
+_LAST = """CREATE FUNCTION closingbell_last_{table}(owner text) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN (SELECT coalesce(max(seq), 0) FROM {table} WHERE {column} = owner);
+END $$"""
+
+
+def guard_statements(dialect: str) -> list[str]:
+    """Return the statements that make all guards on a database, in order."""
+    if dialect == "sqlite":
+        return [_sqlite_trigger(guard) for guard in GUARDS]
+    lasts = [_LAST.format(table=table, column=column) for table, column in _OWNER.items()]
+    return [_REFUSE, *lasts, *(_postgres_trigger(guard) for guard in GUARDS)]
+
+
+def _sqlite_trigger(guard: Guard) -> str:
+    owner = _OWNER.get(guard.table, "")
+    last = f"(SELECT coalesce(max(seq), 0) FROM {guard.table} WHERE {owner} = NEW.{owner})"
+    when = "" if guard.when is None else f" WHEN {guard.when.format(last=last)}"
+    return (
+        f"CREATE TRIGGER {guard.name} BEFORE {guard.change} ON {guard.table}{when}"
+        f" BEGIN SELECT RAISE(ABORT, '{guard.message}'); END"
+    )
+
+
+def _postgres_trigger(guard: Guard) -> str:
+    last = f"closingbell_last_{guard.table}(NEW.{_OWNER.get(guard.table)})"
+    when = "" if guard.when is None else f" WHEN ({guard.when.format(last=last)})"
+    return (
+        f"CREATE TRIGGER {guard.name} BEFORE {guard.change} ON {guard.table} FOR EACH ROW{when}"
+        f" EXECUTE FUNCTION closingbell_refuse('{guard.message}')"
+    )
+
+
+@event.listens_for(metadata, "after_create")
+def _guard(_metadata: Any, connection: Connection, **_: Any) -> None:
+    for statement in guard_statements(connection.dialect.name):
+        connection.exec_driver_sql(statement)
