@@ -80,6 +80,8 @@ class LocalExchange:
             self.books.deposit(asset, Decimal(amount))
         self.requests: deque[Request] = deque(maxlen=10_000)
         self._faults: list[Fault] = []
+        self._answered = threading.Condition()
+        self.answered = 0
         self._lock = threading.Lock()
         self._server = _Server(self)
         self._thread = threading.Thread(
@@ -150,11 +152,22 @@ class LocalExchange:
         """Return how many requests of a kind arrived: "POST order"."""
         return sum(request.name == name for request in list(self.requests))
 
+    def await_answers(self, count: int) -> None:
+        """Wait until so many requests were dealt with, whether or not anybody heard it."""
+        with self._answered:
+            assert self._answered.wait_for(lambda: self.answered >= count, LONGEST_HOLD_S)
+
     # --- for the server ----------------------------------------------------------------------
 
     def milliseconds(self) -> int:
         """Return the exchange's clock."""
         return time.time_ns() // 1_000_000 + self.skew_ms
+
+    def count_answer(self) -> None:
+        """Say that a request was dealt with."""
+        with self._answered:
+            self.answered += 1
+            self._answered.notify_all()
 
     def fault_of(self, name: str) -> Fault | None:
         """Return the fault that was ordered for a request, and count it."""
@@ -307,6 +320,7 @@ class _Handler(BaseHTTPRequestHandler):
                 body = json.dumps({"code": problem.code, "msg": problem.message}).encode()
         else:
             status, body = 200, b""
+        exchange.count_answer()
         if fault.hold and fault.accepted:
             self._hold(fault)
         if fault.reset:

@@ -190,6 +190,8 @@ class CcxtBroker(Broker):
 
     def _kind(self, order: Order) -> tuple[str, dict[str, Any]]:
         """Return ccxt's type of an order, and what else it must be told."""
+        if order.time_in_force == "day":
+            raise BrokerRejected(self.name, "it has no sessions; place the order as 'gtc'")
         api = self._client.api
         rules = ((api.features or {}).get("spot") or {}).get("createOrder") or {}
         if order.type is OrderType.MARKET:
