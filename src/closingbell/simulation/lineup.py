@@ -46,6 +46,7 @@ class TaskState:
         dependents: tasks whose `after=` names it, by name, with when each fired last.
         last_run_at, last_status, last_error, last_success, last_success_id: as `get_task_status`
             tells them; times in microseconds.
+        last_result: JSON text of what the latest success returned, or None.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class TaskState:
         self.last_error: str | None = None
         self.last_success: int | None = None
         self.last_success_id = ""
+        self.last_result: str | None = None
         self.invoke = self._invoker(Binding(self.name, definition.handler), algorithm)
         self.attempts = Attempts(
             clock=stage.clock,

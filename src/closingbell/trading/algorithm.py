@@ -24,6 +24,7 @@ from closingbell.core.entry import EntryKind
 from closingbell.core.error import ArgumentRefused, UnknownSymbol
 from closingbell.core.order import Side
 from closingbell.trading.context_names import ContextNames
+from closingbell.trading.journal_calls import JournalCalls
 from closingbell.trading.local_time import LocalTime
 from closingbell.trading.market.protocol import StoreResult
 from closingbell.trading.market.reader import MarketReader
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 SEVERITIES = ("INFO", "WARNING", "ERROR", "CRITICAL")
 
 
-class Algorithm(ContextNames):
+class Algorithm(ContextNames, JournalCalls):
     """What a task may ask and do."""
 
     __slots__ = ("_local", "_name", "_seat", "_services")
@@ -365,6 +366,17 @@ class Algorithm(ContextNames):
             }
             for name, status in self._services.task_status().items()
         }
+
+    def get_last_result(self, task: str | None = None) -> Any:
+        """Return what the latest successful run of a task returned, as JSON values, or None.
+
+        So a task remembers from run to run, also over a restart: whatever it returns is kept as
+        long as its runs are (`retention`).
+
+        Args:
+            task: which; default the run's own.
+        """
+        return self._services.last_result(task or self.task)
 
     def trigger_event(
         self, event_type: str, event_data: Mapping[str, Any] | None = None

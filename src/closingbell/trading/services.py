@@ -32,6 +32,10 @@ class Services(Protocol):
         """Return how each task stands, by name; datetimes are aware."""
         ...
 
+    def last_result(self, task: str) -> Any:
+        """Return what a task's latest successful run returned, as JSON values; None without one."""
+        ...
+
     def trigger_event(self, event_type: str, data: Mapping[str, Any]) -> list[str]:
         """Store an event and the runs that it starts; return their ids."""
         ...
