@@ -24,7 +24,7 @@ def check_actions(actions: Iterable[CorporateAction]) -> None:
     given: Any
     for row, given in enumerate(actions):
         if not isinstance(given, (Split, Dividend)):
-            problem = f"it is a {type(given).__name__}"
+            problem = f"it is of type {type(given).__name__}"
             raise MarketDataError(str(given), problem, "expected a Split or a Dividend", row)
         symbol = require_symbol(given.symbol)
         at: Any = given.at
@@ -34,6 +34,16 @@ def check_actions(actions: Iterable[CorporateAction]) -> None:
         if not isinstance(value, Decimal) or not value.is_finite() or value <= 0:
             name = "ratio" if isinstance(given, Split) else "amount"
             raise MarketDataError(symbol, f"{name} is {value!r}", "expected a Decimal above 0", row)
+
+
+def unknown(
+    actions: Iterable[CorporateAction], known: Iterable[CorporateAction]
+) -> list[CorporateAction]:
+    """Return the actions that are not known yet, each once."""
+    # As tuples, a split by 2 equals a dividend of 2.
+    there = {(type(action), action) for action in known}
+    fresh = dict.fromkeys((type(action), action) for action in actions)
+    return [action for kind, action in fresh if (kind, action) not in there]
 
 
 def adjusted(

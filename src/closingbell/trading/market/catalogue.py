@@ -196,10 +196,10 @@ class BarCatalogue:
             if not is_archived(file)
         }
         changes: dict[str, Merged] = {}
-        for period, bars in periods(batch.timeframe, batch.bars):
+        for period, row, bars in periods(batch.timeframe, batch.bars):
             present = live.get(period)
             table = None if present is None else self._shelf.table(present.file)
-            changes[period] = merged(symbol, table, bars)
+            changes[period] = merged(symbol, table, bars, row)
         added = sum(change.added for change in changes.values())
         changed = sum(change.changed for change in changes.values())
         tables = {

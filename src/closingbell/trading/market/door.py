@@ -81,7 +81,9 @@ def read_bars(
 def _of_bars(symbol: str, given: Sequence[Any], timeframe: str | None) -> Batch:
     for row, bar in enumerate(given):
         if not isinstance(bar, Bar):
-            raise MarketDataError(symbol, f"it is a {type(bar).__name__}", "expected bars", row)
+            raise MarketDataError(
+                symbol, f"it is of type {type(bar).__name__}", "expected bars", row
+            )
     if timeframe is None:
         longest = max(bar.end - bar.start for bar in given)
         timeframe = timeframe_of_step(longest) if longest else QUOTE
@@ -140,7 +142,7 @@ class _Reading:
             return Batch(QUOTE, self._quotes("close"), tuple(notes))
         if missing := [name for name in PRICES if name not in self._columns]:
             raise self._lacking(
-                " and ".join(missing), "expected open, high, low and close; a single price is price"
+                ", ".join(missing), "expected open, high, low and close; a single price is price"
             )
         if starts is None:
             raise self._lacking("a time", "expected a column time, timestamp, date or start")
@@ -257,7 +259,7 @@ class _Reading:
 
     def _lacking(self, what: str, expected: str) -> MarketDataError:
         there = ", ".join(self._columns) or "nothing that is known"
-        return MarketDataError(self._symbol, f"there is no {what} (only {there})", expected)
+        return MarketDataError(self._symbol, f"it lacks {what} (it has {there})", expected)
 
 
 def _number(value: Any) -> Decimal:

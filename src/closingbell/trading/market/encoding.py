@@ -8,7 +8,7 @@ bars, oldest first.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal
 from itertools import repeat
 from operator import itemgetter
@@ -27,6 +27,8 @@ _NARROW, _WIDE = 18, 38
 #: Holds every number of a file; the caller's own context must not round what was stored.
 _EXACT = Context(prec=_WIDE + 2)
 _WORD = 1 << 64
+#: From so many of each number on, looking it up is faster than making it again.
+_OFTEN = 3
 
 
 def bars_to_table(bars: Sequence[Bar]) -> pa.Table:
@@ -114,11 +116,7 @@ class Block:
         if low >= high:
             return []
         columns = [
-            map(
-                _EXACT.scaleb,
-                _integers(words[2 * low : 2 * high], kind.precision),
-                repeat(Decimal(-kind.scale)),
-            )
+            _decimals(_integers(words[2 * low : 2 * high], kind.precision), kind.scale)
             for words, kind in self._numbers
         ]
         fields = zip(
@@ -139,6 +137,16 @@ def _words(table: pa.Table, name: str, count: int) -> memoryview:
     (chunk,) = column.chunks
     first = chunk.offset * count
     return memoryview(chunk.buffers()[1]).cast("q")[first : first + len(chunk) * count]
+
+
+def _decimals(integers: list[int], scale: int) -> Iterable[Decimal]:
+    """Return integers as decimals, each number that comes often made once."""
+    power = Decimal(-scale)
+    distinct = set(integers)
+    if len(distinct) * _OFTEN > len(integers):
+        return map(_EXACT.scaleb, integers, repeat(power))
+    known = dict(zip(distinct, map(_EXACT.scaleb, distinct, repeat(power)), strict=True))
+    return map(known.__getitem__, integers)
 
 
 def _integers(words: memoryview, precision: int) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from closingbell.core.bar import Bar, CorporateAction, SessionHours, Slice
-from closingbell.trading.market.action import check_actions
+from closingbell.trading.market.action import check_actions, unknown
 from closingbell.trading.market.door import read_bars
 from closingbell.trading.market.merge import END, START, merge, slices_of
 from closingbell.trading.market.soundness import check_bars
@@ -89,9 +89,9 @@ class MemoryBars:
         Raises:
             MarketDataError: one cannot be right.
         """
-        given = dict.fromkeys(actions)
+        given = list(actions)
         check_actions(given)
-        new = [action for action in given if action not in self._actions]
+        new = unknown(given, self._actions)
         self._actions = sorted(
             [*self._actions, *new], key=lambda action: (action.at, action.symbol)
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from closingbell.core.error import LedgerConflict
 from closingbell.core.ledger import Fact, FileVersion
+from closingbell.trading.market.action import unknown
 
 _Key = tuple[str, str, str]
 _WHEN = attrgetter("at", "symbol")
@@ -61,7 +62,7 @@ class MemoryManifest:
 
     def put_actions(self, actions: Sequence[Any]) -> int:
         with self._lock:
-            new = [action for action in dict.fromkeys(actions) if action not in self._actions]
+            new = unknown(actions, self._actions)
             self._actions += new
         return len(new)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from itertools import repeat
 from operator import itemgetter, le, lt, ne
 from typing import Any
@@ -21,6 +21,8 @@ _LONGER_DAY = 3_600 * 1_000_000
 #: decimal places.
 _PRICE_DIGITS, _PLACES = 18, 20
 _TOO_LARGE = Decimal(10) ** 18
+#: Takes off zeros at the end, and rounds nothing that anybody writes.
+_EXACT = Context(prec=1_000)
 
 
 def require_symbol(symbol: object) -> str:
@@ -85,19 +87,30 @@ def check_digits(symbol: str, bars: Sequence[Bar]) -> None:
         MarketDataError: a price has more than 18 digits, or a number is 10**18 or more, or has
             more than 20 decimal places.
     """
-    for row, bar in enumerate(bars):
-        for name, value in zip(Bar._fields[3:], bar[3:], strict=True):
-            _, digits, exponent = value.as_tuple()
-            # A sound bar holds finite numbers only, whose exponent is a number.
-            places = -int(exponent)
-            if places > _PLACES:
-                problem = f"{name} {value} has {places} decimal places"
-                raise MarketDataError(symbol, problem, f"round it to {_PLACES}", row)
-            if value >= _TOO_LARGE:
-                raise MarketDataError(symbol, f"{name} is {value}", "expected less than 1E+18", row)
-            if name != "volume" and len(digits) > _PRICE_DIGITS:
-                problem = f"{name} {value} has {len(digits)} digits"
-                raise MarketDataError(symbol, problem, f"round it to {_PRICE_DIGITS}", row)
+    for place, name in enumerate(Bar._fields[3:], 3):
+        column = list(map(itemgetter(place), bars))
+        # Most prices occur more than once.
+        for value in set(column):
+            found = _inexact(name, value)
+            if found is not None:
+                raise MarketDataError(symbol, *found, column.index(value))
+
+
+def _inexact(name: str, value: Decimal) -> tuple[str, str] | None:
+    """Return what keeps a file from holding a finite number exactly, and what to do."""
+    _, digits, exponent = value.as_tuple()
+    places = -int(exponent)
+    if value >= _TOO_LARGE:
+        return f"{name} is {value}", "expected less than 1E+18"
+    if places <= _PLACES and len(digits) <= _PRICE_DIGITS:
+        return None
+    _, digits, exponent = value.normalize(_EXACT).as_tuple()
+    places = -int(exponent)
+    if places > _PLACES:
+        return f"{name} {value} has {places} decimal places", f"round it to {_PLACES}"
+    if name != "volume" and len(digits) > _PRICE_DIGITS:
+        return f"{name} {value} has {len(digits)} digits", f"round it to {_PRICE_DIGITS}"
+    return None
 
 
 def _is_sound(symbol: str, bars: Sequence[Bar], longest: int, now: int | None) -> bool:

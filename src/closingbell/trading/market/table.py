@@ -85,7 +85,7 @@ def read_table(symbol: str, data: Any) -> Table:
         return _columns(symbol, {name: [value] for name, value in row.items()}, single=True)
     if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
         return _rows(symbol, data)
-    raise MarketDataError(symbol, f"a {type(data).__name__} was given", _EXPECTED)
+    raise MarketDataError(symbol, f"it is of type {type(data).__name__}", _EXPECTED)
 
 
 def _as_mapping(data: Any) -> Mapping[str, Any] | None:
@@ -108,7 +108,7 @@ def _rows(symbol: str, data: Sequence[Any]) -> Table:
         if mapping is not None:
             names.update(dict.fromkeys(mapping))
         elif isinstance(row, (str, bytes)) or not isinstance(row, Sequence):
-            raise MarketDataError(symbol, f"it is a {type(row).__name__}", _EXPECTED, number)
+            raise MarketDataError(symbol, f"it is of type {type(row).__name__}", _EXPECTED, number)
         elif len(row) not in (5, 6) or mappings[0] is not None:
             raise MarketDataError(
                 symbol,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from closingbell.core.bar import QUOTE, Bar, timeframe_seconds
-from closingbell.core.clock import from_micros
+from closingbell.core.clock import from_micros, to_micros
 from closingbell.core.error import MarketDataError
 from closingbell.core.ledger import FileVersion
 from closingbell.trading.market.encoding import Block, bars_to_table, joined
+from closingbell.trading.market.merge import START
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,24 +35,37 @@ class Merged(NamedTuple):
     changed: int
 
 
-def periods(timeframe: str, bars: Sequence[Bar]) -> Iterator[tuple[str, list[Bar]]]:
-    """Yield bars by the file in which they belong, by the UTC date of their start.
+def periods(timeframe: str, bars: Sequence[Bar]) -> Iterator[tuple[str, int, list[Bar]]]:
+    """Yield (period, row of its first bar, its bars), by the UTC date of their start.
 
-    A file holds a year; below an hour a month; below a minute, and of single prices, a day: they
-    come one by one, and each rewrites its file.
+    A period is what one file holds: a year; below an hour a month; below a minute, and of
+    single prices, a day: they come one by one, and each rewrites its file.
     """
     seconds = 0 if timeframe == QUOTE else timeframe_seconds(timeframe)
-    length = 4 if seconds >= _HOUR else 7 if seconds >= _MINUTE else 10
+    row = 0
+    while row < len(bars):
+        day = from_micros(bars[row].start).date()
+        if seconds >= _HOUR:
+            name, following = f"{day:%Y}", date(day.year + 1, 1, 1)
+        elif seconds >= _MINUTE:
+            name = f"{day:%Y-%m}"
+            following = date(day.year + day.month // 12, day.month % 12 + 1, 1)
+        else:
+            name, following = day.isoformat(), day + timedelta(days=1)
+        until = to_micros(datetime.combine(following, time(0), UTC))
+        end = bisect_left(bars, until, row, key=START)
+        yield name, row, list(bars[row:end])
+        row = end
 
-    def period(bar: Bar) -> str:
-        return f"{from_micros(bar.start):%Y-%m-%d}"[:length]
 
-    for name, group in groupby(bars, period):
-        yield name, list(group)
-
-
-def merged(symbol: str, old: pa.Table | None, bars: Sequence[Bar]) -> Merged:
+def merged(symbol: str, old: pa.Table | None, bars: Sequence[Bar], first_row: int = 0) -> Merged:
     """Return a period's bars with new ones among them, those with the same start replaced.
+
+    Args:
+        symbol: whose.
+        old: what is stored.
+        bars: the new ones.
+        first_row: which row of what was given the first of them is, for messages.
 
     Raises:
         MarketDataError: a new bar overlaps one that stays.
@@ -69,7 +85,7 @@ def merged(symbol: str, old: pa.Table | None, bars: Sequence[Bar]) -> Merged:
     block = Block(symbol, table)
     for row, (end, start) in enumerate(zip(block.ends[:-1], block.starts[1:], strict=True)):
         if end > start:
-            _refuse(symbol, bars, block.bars(row, row + 2))
+            _refuse(symbol, bars, block.bars(row, row + 2), first_row)
     return Merged(table, added, changed)
 
 
@@ -96,7 +112,7 @@ def check_neighbours(symbol: str, files: Sequence[FileVersion], bars: Sequence[B
             )
 
 
-def _refuse(symbol: str, bars: Sequence[Bar], pair: Sequence[Bar]) -> None:
+def _refuse(symbol: str, bars: Sequence[Bar], pair: Sequence[Bar], first_row: int) -> None:
     new = next(bar for bar in pair if bar in bars)
     stored = next(bar for bar in pair if bar is not new)
     raise MarketDataError(
@@ -104,7 +120,7 @@ def _refuse(symbol: str, bars: Sequence[Bar], pair: Sequence[Bar]) -> None:
         f"it lasts from {_when(new.start)} to {_when(new.end)}, and one that is stored from "
         f"{_when(stored.start)} to {_when(stored.end)}",
         "bars of one timeframe may not overlap: name another timeframe, or give the same start",
-        bars.index(new),
+        first_row + bars.index(new),
     )
 
 
