@@ -94,7 +94,7 @@ def time_chart(
         "left": [round(frame.x(instant), 2) for instant in instants],
         "days": [day_text(instant, timezone) for instant in instants],
         "curves": [
-            {"name": curve.name, "values": [_short(value) for value in curve.values]}
+            {"name": curve.name, "values": [_short(value, unit) for value in curve.values]}
             for curve in drawn
         ],
     }
@@ -231,5 +231,6 @@ def _caption(title: str, curves: Sequence[Curve], note: Content) -> Markup:
     )
 
 
-def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.7g}")
+def _short(value: float | None, unit: str) -> float | None:
+    # As many digits as the readout shows.
+    return None if value is None else round(value, 4 if unit == "percent" else 2)
