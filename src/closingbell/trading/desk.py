@@ -8,23 +8,32 @@ cursor and comes to the same state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from functools import partial
 
-from closingbell.core.amount import ONE, QUANTUM, ZERO, plain, to_decimal
-from closingbell.core.bar import CorporateAction, Quote, Slice, Split, timeframe_seconds
+from closingbell.core.amount import plain, to_decimal
+from closingbell.core.bar import Quote, Slice
 from closingbell.core.clock import Clock
 from closingbell.core.entry import Entry, EntryKind
-from closingbell.core.error import NoPrice, OrderRefused, SettingError, UnknownAccount
-from closingbell.core.ledger import AccountRecord, Holder, Ledger, Snapshot
-from closingbell.core.order import Order, OrderState
+from closingbell.core.error import OrderRefused, UnknownAccount
+from closingbell.core.ledger import AccountRecord, Holder, Ledger
+from closingbell.core.order import Order
 from closingbell.trading import fact
-from closingbell.trading.account import CLOSE, OPEN, Account
+from closingbell.trading.account import Account
 from closingbell.trading.bookkeeper import Bookkeeper
 from closingbell.trading.broker.protocol import Broker
-from closingbell.trading.dealer import Dealer, accept
+from closingbell.trading.dealer import Dealer, decide_end
 from closingbell.trading.draft import Draft
+from closingbell.trading.marked_book import CLOSE, OPEN
+from closingbell.trading.moment import (
+    decide_closing,
+    decide_daily_close,
+    decide_mark,
+    decide_opening,
+    decide_quotes,
+    decide_snapshot,
+    worth_at,
+)
 from closingbell.trading.placement import Placement
 from closingbell.trading.terms import AccountTerms
 from closingbell.trading.ticket import Ticket
@@ -79,7 +88,7 @@ class Desk:
             SettingError: a term cannot be meant.
             AccountMismatch: it is stored with another currency or another kind of broker.
         """
-        _check_terms(terms)
+        terms.check()
         now = self.clock.micros()
         cash = terms.cash
         record = AccountRecord(terms.name, terms.currency, cash, broker.kind, now, peak=cash)
@@ -139,40 +148,20 @@ class Desk:
                 moved = account.mark(at, slices, CLOSE)
                 tells = told and account is accounts[0]
                 if tells or account.orders or account.counts_volumes:
-                    books.settle(account, partial(self._closed, account, at, slices, tells))
+                    self._decide(account, at, decide_closing, slices, tells)
                 elif moved and account.watch():
-                    books.settle(account, partial(self._marked, account, at, (at, False)))
+                    self._decide(account, at, decide_mark, (at, False))
                 else:
                     account.cursor, account.cursor_opened = at, False
-
-    def _closed(self, account: Account, at: int, slices: Sequence[Slice], tells: bool) -> Draft:
-        draft = self._books.draft(account, at)
-        draft.cursor = (at, False)
-        broker = account.broker
-        bars = {bar.symbol: bar for part in slices for bar in part.bars}
-        if broker.matches:
-            for order in account.ranked():
-                bar = bars.get(order.symbol)
-                if bar is not None:
-                    draft.take(order, broker.on_bar(bar, order, draft.means(order, bar.volume)))
-        if account.counts_volumes:
-            for symbol, bar in bars.items():
-                taken = draft.volumes.get(symbol, (ZERO, ZERO))[1]
-                draft.count(symbol, bar.volume, taken)
-        draft.mark()
-        if tells:
-            draft.tell(fact.market_data_update(account.terms.timeframe, bars, at))
-        return draft
 
     def opening(self, at: int, slices: Sequence[Slice], timeframe: str | None = None) -> None:
         """Let bars start now: corporate actions, fills at their first prices, marks, facts.
 
         Arguments as `closing`, which comes first where both have something of one instant.
         """
-        books = self._books
         for account in self._walked.get(timeframe, ()):
             with account.lock:
-                if books.shared:
+                if self._books.shared:
                     account.refresh(self.ledger)
                 cursor = account.cursor
                 if at < cursor or (at == cursor and account.cursor_opened):
@@ -182,74 +171,37 @@ class Desk:
                 for part in slices:
                     if part[3]:
                         decides = True
-                        _follow_splits(account, part[3])
+                        account.split(part[3])
                 moved = account.mark(at, slices, OPEN)
                 if decides:
-                    books.settle(account, partial(self._opened, account, at, slices))
+                    self._decide(account, at, decide_opening, slices)
                 elif moved and account.watch():
-                    books.settle(account, partial(self._marked, account, at, (at, True)))
+                    self._decide(account, at, decide_mark, (at, True))
                 else:
                     account.cursor, account.cursor_opened = at, True
-
-    def _opened(self, account: Account, at: int, slices: Sequence[Slice]) -> Draft:
-        draft = self._books.draft(account, at)
-        draft.cursor = (at, True)
-        for part in slices:
-            for action in part.actions:
-                draft.act(action)
-        draft.revalue()
-        broker = account.broker
-        bars = {bar.symbol: bar for part in slices for bar in part.bars}
-        if account.counts_volumes:
-            for symbol in bars:
-                draft.count(symbol, draft.volumes.get(symbol, (ZERO, ZERO))[0], ZERO)
-        if broker.matches:
-            for order in account.ranked():
-                bar, order = bars.get(order.symbol), draft.order(order)
-                if bar is not None and order.is_working:
-                    quote = Quote(bar.symbol, at, bar.open)
-                    draft.take(order, broker.on_open(quote, order, draft.means(order)))
-        draft.mark()
-        return draft
-
-    def _marked(self, account: Account, at: int, cursor: tuple[int, bool]) -> Draft:
-        draft = self._books.draft(account, at)
-        draft.cursor = cursor
-        draft.mark()
-        return draft
 
     def quotes(self, account: str, quotes: Sequence[Quote]) -> None:
         """Take live prices: marks, and fills where the broker matches. Older ones are left out.
 
         The pairs of foreign currencies, such as "EUR/USD", are told like any other symbol.
         """
-        held = self.account(account)
-        with held.lock:
+        quoted = self.account(account)
+        with quoted.lock:
             if self._books.shared:
-                held.refresh(self.ledger)
+                quoted.refresh(self.ledger)
             fresh = {
                 quote.symbol: quote
                 for quote in quotes
-                if quote.price > 0 and held.quote(quote.symbol, quote.at, quote.price)
+                if quote.price > 0 and quoted.quote(quote.symbol, quote.at, quote.price)
             }
             if not fresh:
                 return
-            held.revalue()
+            quoted.revalue()
             at = max(quote.at for quote in fresh.values())
-            if held.orders and held.broker.matches:
-                self._books.settle(held, partial(self._quoted, held, at, fresh))
-            elif held.watch():
-                cursor = (held.cursor, held.cursor_opened)
-                self._books.settle(held, partial(self._marked, held, at, cursor))
-
-    def _quoted(self, account: Account, at: int, quotes: Mapping[str, Quote]) -> Draft:
-        draft = self._books.draft(account, at)
-        for order in account.ranked():
-            quote = quotes.get(order.symbol)
-            if quote is not None:
-                draft.take(order, account.broker.on_quote(quote, order, draft.means(order)))
-        draft.mark()
-        return draft
+            if quoted.orders:
+                self._decide(quoted, at, decide_quotes, fresh)
+            elif quoted.watch():
+                self._decide(quoted, at, decide_mark, (quoted.cursor, quoted.cursor_opened))
 
     def end_of_data(self, names: Iterable[str] | None = None) -> None:
         """Say that no more market data will come, until some does.
@@ -262,14 +214,8 @@ class Desk:
         for account in self._named(names):
             with account.lock:
                 account.ended = True
-                if account.orders and account.broker.matches:
-                    self._books.settle(account, partial(self._ended, account))
-
-    def _ended(self, account: Account) -> Draft:
-        draft = self._books.draft(account, self.clock.micros())
-        for order in account.ranked():
-            accept(draft, order)
-        return draft
+                if account.broker.matches and account.orders:
+                    self._decide(account, self.clock.micros(), decide_end)
 
     def daily_close(self, at: int, calendar: str, session_date: str) -> None:
         """End a session: "day" orders expire, and accounts of the venue tell "daily_close".
@@ -285,25 +231,9 @@ class Desk:
                     if self._books.shared:
                         account.refresh(self.ledger)
                     if account.memory.get("daily_close", -1) < at:
-                        decide = partial(self._day_closed, account, at, session_date)
-                        self._books.settle(account, decide)
-                        worth = _worth(account, at)
+                        self._decide(account, at, decide_daily_close, session_date)
+                        worth = worth_at(account, at)
                         account.day = worth and (worth.value, worth.flows)
-
-    def _day_closed(self, account: Account, at: int, session_date: str) -> Draft:
-        draft = self._books.draft(account, at)
-        if account.broker.matches:
-            for order in account.ranked():
-                if order.time_in_force == "day" and order.effective_at <= at:
-                    draft.move(order, OrderState.EXPIRED, "the session is over")
-        draft.remember("daily_close", at)
-        if self._books.wants(fact.DAILY_CLOSE):
-            worth, change = _worth(account, at), None
-            if worth is not None:
-                value, flows = account.day or (ZERO, ZERO)
-                change = (worth.value - worth.flows) - (value - flows)
-            draft.tell(fact.daily_close(account.terms.name, session_date, at, worth, change))
-        return draft
 
     def snapshot(self, at: int, names: Iterable[str] | None = None) -> None:
         """Store what accounts are worth; one that cannot be valued has no point at `at`.
@@ -314,14 +244,14 @@ class Desk:
         """
         for account in self._named(names):
             with account.lock:
-                self._books.settle(account, partial(self._snapped, account, at))
+                self._decide(account, at, decide_snapshot)
 
-    def _snapped(self, account: Account, at: int) -> Draft:
-        draft = self._books.draft(account, at)
-        worth = _worth(account, at)
-        if worth is not None:
-            draft.snapshots.append(worth)
-        return draft
+    def _decide(
+        self, account: Account, at: int, decision: Callable[..., Draft], *data: object
+    ) -> None:
+        """Take a decision from the account as it is and make it true; once more if need be."""
+        books = self._books
+        books.settle(account, lambda: decision(books.draft(account, at), *data))
 
     def _named(self, names: Iterable[str] | None) -> Iterable[Account]:
         return self._walked.get(None, ()) if names is None else map(self.account, names)
@@ -364,7 +294,8 @@ class Desk:
             UnknownAccount: no account of that name.
             OrderRefused: its key is another order's.
         """
-        return self._dealer.earlier(self.account(ticket.account), ticket, by)
+        self.account(ticket.account)
+        return self._dealer.earlier(ticket, by)
 
     def cancel(self, account: str, order_id: str, holder: Holder | None) -> Order:
         """Cancel an order and return it; one that does not work any more is returned as it is.
@@ -471,35 +402,3 @@ def _amount(given: object) -> Decimal:
     if not amount:
         raise OrderRefused("amount", given, "an amount other than 0")
     return amount
-
-
-def _follow_splits(account: Account, actions: Iterable[CorporateAction]) -> None:
-    for action in actions:
-        if isinstance(action, Split):
-            account.split(action.symbol, action.at, action.ratio)
-
-
-def _worth(account: Account, at: int) -> Snapshot | None:
-    try:
-        return account.worth(at)
-    except NoPrice:
-        return None
-
-
-def _check_terms(terms: AccountTerms) -> None:
-    """Refuse terms that cannot be meant."""
-    if not terms.name.strip():
-        raise SettingError("account", terms.name, "a name")
-    if not terms.currency.strip():
-        raise SettingError("currency", terms.currency, "a currency such as 'USD'")
-    for name, value, least in (
-        ("cash", terms.cash, ZERO),
-        ("leverage", terms.leverage, ONE),
-        ("lot", terms.lot, QUANTUM),
-    ):
-        if value is not None and not (value.is_finite() and value >= least):
-            raise SettingError(name, value, f"a number not below {plain(least)}")
-    limit = terms.max_drawdown
-    if limit is not None and not (limit.is_finite() and 0 < limit <= 1):
-        raise SettingError("max_drawdown", limit, "a fraction above 0 and at most 1, or None")
-    timeframe_seconds(terms.timeframe)

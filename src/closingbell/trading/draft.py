@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from closingbell.core.amount import ZERO, plain, round_down, rounded
-from closingbell.core.bar import CorporateAction, Dividend, Split
+from closingbell.core.amount import ZERO, plain
 from closingbell.core.book import RoundTrip
 from closingbell.core.entry import Entry, EntryKind
 from closingbell.core.error import NoPrice
 from closingbell.core.ledger import Change, Fact, Holder, OrderChange, Snapshot
 from closingbell.core.order import WORKING_STATES, Order, OrderState
 from closingbell.trading import fact, valuation
-from closingbell.trading.account import Account, buying_power
+from closingbell.trading.account import Account
 from closingbell.trading.broker.protocol import TRIGGERED, Execution, Match, Means
+from closingbell.trading.buying_power import buying_power
 from closingbell.trading.drawdown import drawdown_limits, moved_peak
 
 
@@ -38,7 +38,6 @@ class Draft:
     """
 
     __slots__ = (
-        "_acts",
         "_forked",
         "_memory",
         "_wanted",
@@ -84,7 +83,6 @@ class Draft:
         self.trips: list[RoundTrip | None] = []
         self._wanted = wanted
         self._memory: dict[str, Any] | None = None
-        self._acts: set[str] = set()
         self._forked = False
 
     # --- entries -------------------------------------------------------------------------
@@ -99,7 +97,7 @@ class Draft:
     ) -> None:
         """Book cash that comes in (or goes out, below 0): a deposit, or a charge."""
         before = self.value
-        self._book(
+        self.book_entry(
             Entry(
                 self.account.terms.name,
                 self.book.seq + 1,
@@ -117,76 +115,8 @@ class Draft:
             elif before is not None and self.value is not None:
                 self.peak = moved_peak(self.peak, before, self.value - before)
 
-    def act(self, action: CorporateAction) -> None:
-        """Book a corporate action, once; working orders of a matching broker follow a split."""
-        name = f"{type(action).__name__.lower()}:{action.symbol}@{action.at}"
-        if name in self.account.known or name in self._acts:
-            return
-        self._acts.add(name)
-        if isinstance(action, Split):
-            self._split(action, name)
-        else:
-            self._dividend(action, name)
-
-    def _dividend(self, dividend: Dividend, name: str) -> None:
-        symbol, at, amount = dividend
-        held = self.book.quantity(symbol)
-        if held:
-            self._book(
-                Entry(
-                    self.account.terms.name,
-                    self.book.seq + 1,
-                    EntryKind.DIVIDEND,
-                    at,
-                    self.account.currency_of(symbol),
-                    held * amount,
-                    symbol=symbol,
-                    quantity=held,
-                    price=amount,
-                    external_id=name,
-                )
-            )
-
-    def _split(self, split: Split, name: str) -> None:
-        account, (symbol, at, ratio) = self.account, split
-        if self.book.quantity(symbol):
-            self._book(
-                Entry(
-                    account.terms.name,
-                    self.book.seq + 1,
-                    EntryKind.SPLIT,
-                    at,
-                    account.currency_of(symbol),
-                    symbol=symbol,
-                    price=ratio,
-                    external_id=name,
-                )
-            )
-        if account.broker.matches:
-            for order in account.ranked():
-                if order.symbol == symbol:
-                    self._split_order(order, ratio)
-
-    def _split_order(self, order: Order, ratio: Decimal) -> None:
-        quantity = round_down(order.quantity * ratio, self.account.terms.lot)
-        filled = rounded(order.filled * ratio)
-        if quantity <= filled:
-            self.move(order, OrderState.CANCELLED, reason="split: less than one lot is left")
-            return
-        self.step(
-            order,
-            OrderChange(
-                order.id,
-                order.state,
-                self.at,
-                filled=filled if filled else None,
-                quantity=quantity,
-                limit_price=_split_price(order.limit_price, ratio),
-                stop_price=_split_price(order.stop_price, ratio),
-            ),
-        )
-
-    def _book(self, entry: Entry) -> None:
+    def book_entry(self, entry: Entry) -> None:
+        """Add a line, numbered on from the last."""
         if not self._forked:
             self.book, self._forked = self.book.fork(), True
         self.trips.append(self.book.apply(entry))
@@ -285,7 +215,7 @@ class Draft:
             if other == symbol.partition("/")[0]:
                 change -= fee
             fee = ZERO
-        self._book(
+        self.book_entry(
             Entry(
                 account.terms.name,
                 self.book.seq + 1,
@@ -422,7 +352,3 @@ class Draft:
             self.facts,
             holder,
         )
-
-
-def _split_price(price: Decimal | None, ratio: Decimal) -> Decimal | None:
-    return None if price is None else rounded(price / ratio)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+
+from closingbell.core.amount import ONE, QUANTUM, ZERO, plain
+from closingbell.core.bar import timeframe_seconds
+from closingbell.core.error import SettingError
 
 #: The account of a task that names none.
 MAIN = "main"
@@ -38,4 +42,28 @@ class AccountTerms:
     leverage: Decimal = Decimal(1)
     lot: Decimal | None = None
     max_drawdown: Decimal | None = None
-    options: tuple[tuple[str, Any], ...] = ()
+    # Not shown: there may be keys among them.
+    options: tuple[tuple[str, Any], ...] = field(default=(), repr=False)
+
+    def check(self) -> None:
+        """Refuse terms that cannot be meant.
+
+        Raises:
+            SettingError: which one, and what would be right.
+            MarketDataError: the timeframe cannot be read.
+        """
+        if not self.name.strip():
+            raise SettingError("account", self.name, "a name")
+        if not self.currency.strip():
+            raise SettingError("currency", self.currency, "a currency such as 'USD'")
+        for name, value, least in (
+            ("cash", self.cash, ZERO),
+            ("leverage", self.leverage, ONE),
+            ("lot", self.lot, QUANTUM),
+        ):
+            if value is not None and not (value.is_finite() and value >= least):
+                raise SettingError(name, value, f"a number not below {plain(least)}")
+        limit = self.max_drawdown
+        if limit is not None and not (limit.is_finite() and 0 < limit <= 1):
+            raise SettingError("max_drawdown", limit, "a fraction above 0 and at most 1, or None")
+        timeframe_seconds(self.timeframe)
