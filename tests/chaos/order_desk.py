@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -40,6 +41,8 @@ class Stage:
 
     def __init__(self, step: str) -> None:
         self._step = step
+        self._woken = threading.Event()
+        signal.signal(signal.SIGCONT, lambda _number, _frame: self._woken.set())
 
     def reach(self, step: str) -> None:
         """Pass a step, or not."""
@@ -48,6 +51,8 @@ class Stage:
         if self._step == f"stop {step}":
             self._step = ""
             os.kill(os.getpid(), signal.SIGSTOP)
+            # The signal stops the whole process, and perhaps this thread not at once.
+            self._woken.wait()
 
 
 class StagedLedger:
@@ -80,7 +85,7 @@ def _name_of(change: Change) -> str:
 class StagedBroker(CcxtBroker):
     """The real broker, with steps around the sending of an order."""
 
-    stage = Stage("")
+    stage: Stage
 
     def submit(self, order: Order) -> OrderReport:
         """Send, with a step before, one when it is signed, and one after."""
