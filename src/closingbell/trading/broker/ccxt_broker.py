@@ -143,6 +143,7 @@ class CcxtBroker(Broker):
     # --- orders ------------------------------------------------------------------------------
 
     def fit(self, order: Order) -> Order:
+        self._kind(order)
         market = self._client.call(lambda api: api.market(order.symbol))
         return fitted(order, market, self._client.precision_mode, self._answers)
 
