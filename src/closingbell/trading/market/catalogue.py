@@ -26,6 +26,7 @@ from closingbell.trading.market.action import check_actions
 from closingbell.trading.market.door import Batch, read_bars, update_fact
 from closingbell.trading.market.encoding import Block, joined, table_to_bytes
 from closingbell.trading.market.gap import find_gaps
+from closingbell.trading.market.inspection import Problem, adopt, problems
 from closingbell.trading.market.protocol import Gap, StoreResult
 from closingbell.trading.market.shelf import ARCHIVE, BARS, Shelf
 from closingbell.trading.market.soundness import check_digits
@@ -182,6 +183,19 @@ class BarCatalogue:
         for name in orphans:
             self._shelf.remove(name)
         return len(orphans)
+
+    def problems(self) -> Iterator[Problem]:
+        """Read every file, archived ones too, and yield what is wrong."""
+        return problems(self._shelf, self.manifest.files())
+
+    def adopt(self) -> list[FileVersion]:
+        """Take into the manifest what only the folder knows, after an older database was put back.
+
+        Of each period whose file is gone, or that the manifest does not know, the newest file
+        counts.
+        """
+        with self._writing:
+            return adopt(self._shelf, self.manifest, self._clock.micros())
 
     def _upsert(self, symbol: str, batch: Batch, facts: bool) -> tuple[int, int]:
         """Merge and write; return how many bars were added and changed.

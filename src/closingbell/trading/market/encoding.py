@@ -177,7 +177,7 @@ def _common(old: pa.Table, new: pa.Table, name: str) -> pa.DataType:
     kinds = [table.schema.field(name).type for table in (old, new)]
     places = max(kind.scale for kind in kinds)
     largest = max(pc.max(table.column(name)).as_py() for table in (old, new) if len(table))
-    fits = largest.adjusted() + 1 + places <= _NARROW
+    fits = max(largest.adjusted() + 1, 0) + places <= _NARROW
     return pa.decimal128(_NARROW if fits else _WIDE, places)
 
 

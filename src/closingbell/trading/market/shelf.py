@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from closingbell.core.clock import Clock, to_micros
 from closingbell.core.error import (
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 BARS, ARCHIVE = "bars", "archive"
+_NAME = re.compile(
+    rf"(?P<top>{BARS}|{ARCHIVE})/(?P<timeframe>\w+)/(?P<symbol>[^/]+)/(?P<period>[\d-]+?)-\d+-[0-9a-f]+"
+    r"\.parquet",
+    re.ASCII,
+)
 #: Bytes of blocks that are kept for the next read.
 _KEPT_BYTES = 64 * 1024 * 1024
 _KEPT_FOOTERS = 4_096
@@ -39,6 +45,14 @@ _KINDS: dict[int, type[StoreError]] = {
     errno.EROFS: StoreReadOnly,
     errno.EACCES: StoreReadOnly,
 }
+
+
+def read_name(file: str) -> tuple[str, str, str, str] | None:
+    """Return the top folder, symbol, timeframe and period of a path that `Shelf.name` made."""
+    match = _NAME.fullmatch(file)
+    if match is None:
+        return None
+    return match["top"], unquote(match["symbol"]), match["timeframe"], match["period"]
 
 
 class Footer(NamedTuple):

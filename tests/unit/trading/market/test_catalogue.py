@@ -23,6 +23,7 @@ from closingbell.core.error import (
 )
 from closingbell.core.ledger import Fact, FileVersion
 from closingbell.trading.market.catalogue import BarCatalogue
+from closingbell.trading.market.encoding import bars_to_table, table_to_bytes
 from closingbell.trading.market.memory_manifest import MemoryManifest
 from tests.unit.trading.market.sample import (
     DAY,
@@ -150,6 +151,12 @@ def test_every_digit_is_kept_also_beside_longer_numbers(catalogue: BarCatalogue)
     for one in bars:
         catalogue.store("X", one, timeframe="1m")
     assert everything(catalogue) == bars
+
+
+def test_tiny_number_may_replace_the_only_bar(catalogue: BarCatalogue) -> None:
+    catalogue.store("X", bar(START, 1), timeframe="1m")
+    catalogue.store("X", bar(START, "1E-19"), timeframe="1m")
+    assert everything(catalogue) == [bar(START, "1E-19")]
 
 
 @pytest.mark.parametrize(
@@ -423,6 +430,72 @@ def test_who_reads_while_bars_are_put_away_reads_all_of_them(catalogue: BarCatal
     next(parts)
     assert catalogue.archive(EVER) == 10_000
     assert sum(1 for _ in parts) == 9_999
+
+
+# --- inspection --------------------------------------------------------------------------
+
+
+def test_sound_catalogue_has_no_problems(catalogue: BarCatalogue) -> None:
+    catalogue.store("A/B", series(10, symbol="A/B"))
+    catalogue.archive(START + 5 * MINUTE)
+    assert list(catalogue.problems()) == []
+    assert catalogue.adopt() == []
+
+
+def test_problems_are_told_by_file(tmp_path: Path) -> None:
+    catalogue = local(tmp_path)
+    for symbol in ("gone", "damaged", "other", "unsound", "fine"):
+        catalogue.store(symbol, series(3, symbol=symbol))
+    paths = {file.symbol: tmp_path / file.file for file in catalogue.manifest.files()}
+    paths["gone"].unlink()
+    paths["damaged"].write_bytes(b"none")
+    paths["other"].write_bytes(table_to_bytes(bars_to_table(series(2))))
+    wrong = series(3)
+    wrong[1] = wrong[1]._replace(low=Decimal(900))
+    paths["unsound"].write_bytes(table_to_bytes(bars_to_table(wrong)))
+    found = {problem.symbol: problem.sentence for problem in catalogue.problems()}
+    assert sorted(found) == ["damaged", "gone", "other", "unsound"]
+    assert found["gone"] == "the file is gone"
+    assert "cannot be read" in found["damaged"]
+    assert found["other"].startswith("the file holds 2 bars, and the manifest says 3")
+    assert "row 1: low 900 is above high 101" in found["unsound"]
+
+
+def test_older_manifest_adopts_what_the_folder_has_since(tmp_path: Path) -> None:
+    manifest = MemoryManifest()
+    catalogue = local(tmp_path, manifest)
+    catalogue.store("A/B", series(3, symbol="A/B"))
+    catalogue.store("X", series(6, start=START - 3 * MINUTE))
+    older = MemoryManifest()
+    older.replace([file._replace(version=1) for file in manifest.files()], [], [], 0)
+    catalogue.store("A/B", series(3, symbol="A/B", start=START + 3 * MINUTE))
+    catalogue.store("A/B", series(3, symbol="A/B", step=DAY), timeframe="1d")
+    catalogue.archive(START, ["X"])
+    (tmp_path / "bars" / "notes.txt").write_text("not ours", encoding="utf-8")
+    restored = local(tmp_path, older)
+    assert [file.symbol for file in restored.adopt()] == ["A/B", "A/B"]
+    assert list(restored.problems()) == []
+    assert len(everything(restored, "A/B")) == 6
+    assert len(everything(restored, "A/B", "1d")) == 3
+    # What was put away since is still read from the file that it was in.
+    assert everything(restored) == series(6, start=START - 3 * MINUTE)
+    assert restored.adopt() == []
+    assert restored.store("A/B", bar(START, 7, symbol="A/B"), timeframe="1m").changed == 1
+
+
+def test_older_manifest_adopts_what_was_put_away_and_swept_since(tmp_path: Path) -> None:
+    manifest = MemoryManifest()
+    catalogue = local(tmp_path, manifest)
+    catalogue.store("X", series(6, start=START - 3 * MINUTE))
+    older = MemoryManifest()
+    older.replace(manifest.files(), [], [], 0)
+    catalogue.archive(START)
+    assert catalogue.sweep(timedelta(days=-1)) == 1
+    restored = local(tmp_path, older)
+    assert [file.period for file in restored.adopt()] == ["archive/2023-12"]
+    assert list(restored.problems()) == []
+    assert len(everything(restored)) == 3
+    assert len(restored.bars("X", "1m", 0, EVER, archived=True)) == 6
 
 
 # --- corporate actions, gaps -------------------------------------------------------------
