@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from closingbell.store.schema import metadata
+from tests.conformance.books import Books, MemoryBooks, StoredBooks
 from tests.conformance.desk import Desk
 from tests.postgres import PostgresServer
 
@@ -30,7 +31,11 @@ def empty_address(request: pytest.FixtureRequest) -> str:
     if request.param == "sqlite":
         address: str = request.getfixturevalue("sqlite_address")
         return address
-    address = request.getfixturevalue("prepared_postgres")
+    return emptied(request.getfixturevalue("prepared_postgres"))
+
+
+def emptied(address: str) -> str:
+    """Empty a PostgreSQL store."""
     engine = sa.create_engine(address)
     with engine.begin() as connection:
         tables = ", ".join(table.name for table in metadata.sorted_tables)
@@ -45,5 +50,29 @@ def desk(empty_address: str) -> Iterator[Desk]:
     made = Desk(empty_address)
     try:
         yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def stored_books(desk: Desk) -> StoredBooks:
+    """The ledger of an empty store."""
+    return StoredBooks(desk)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres), "memory"])
+def books(request: pytest.FixtureRequest) -> Iterator[Books]:
+    """An empty ledger, of each implementation in turn."""
+    if request.param == "memory":
+        yield MemoryBooks()
+        return
+    address: str = (
+        request.getfixturevalue("sqlite_address")
+        if request.param == "sqlite"
+        else emptied(request.getfixturevalue("prepared_postgres"))
+    )
+    made = Desk(address)
+    try:
+        yield StoredBooks(made)
     finally:
         made.close()
