@@ -10,7 +10,7 @@ calls mean the same.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -29,8 +29,10 @@ from closingbell.trading.local_time import LocalTime
 from closingbell.trading.market.protocol import StoreResult
 from closingbell.trading.market.reader import MarketReader
 from closingbell.trading.market_bar import MarketData
+from closingbell.trading.market_calls import MarketCalls
 from closingbell.trading.money import Money, as_json
 from closingbell.trading.order_word import read_side
+from closingbell.trading.pace import Pace
 from closingbell.trading.portfolio import Portfolio, Position
 from closingbell.trading.seat import Seat
 from closingbell.trading.services import Services
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 SEVERITIES = ("INFO", "WARNING", "ERROR", "CRITICAL")
 
 
-class Algorithm(ContextNames, JournalCalls):
+class Algorithm(ContextNames, JournalCalls, MarketCalls):
     """What a task may ask and do."""
 
     __slots__ = ("_local", "_name", "_seat", "_services")
@@ -59,7 +61,7 @@ class Algorithm(ContextNames, JournalCalls):
         zone: ZoneInfo,
         services: Services,
         account: str = MAIN,
-        ready: Callable[[str], None] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Make the object of one attempt.
 
@@ -71,9 +73,9 @@ class Algorithm(ContextNames, JournalCalls):
             zone: of the datetimes.
             services: everything else.
             account: which one it trades.
-            ready: called with an account's name before it is asked.
+            pace: keeps a live attempt in step with the market; None in a backtest.
         """
-        self._seat = Seat(call, clock, desk, market, ready)
+        self._seat = Seat(call, clock, desk, market, pace)
         self._local = LocalTime(zone)
         self._services = services
         self._name = account
@@ -120,30 +122,37 @@ class Algorithm(ContextNames, JournalCalls):
         """The task's name."""
         return self._seat.call.claim.task
 
+    @property
+    def instant(self) -> int:
+        """The instant that it is for the run, in microseconds since the epoch."""
+        return self._seat.now()
+
     def now(self) -> datetime:
-        """Return the desk's time, naive in the app's zone; in a backtest the simulated one."""
-        return self._local.show_aware(self._seat.clock.now())
+        """Return the desk's time, naive in the app's zone; in a backtest the simulated one.
+
+        On a clock that runs faster than the machine's it is the instant for which the run works.
+        """
+        return self._local.show(self._seat.now())
 
     def sleep(self, seconds: float) -> None:
-        """Block for `seconds` of the desk's time; a backtest goes on meanwhile.
+        """Block for `seconds` of the desk's time; the market goes on meanwhile.
 
         Raises:
             RunCancelled: the run was cancelled or stopped meanwhile.
         """
-        seat, clock = self._seat, self._seat.clock
+        clock = self._seat.clock
+        self._seat.slumber(seconds)
         if clock.speed:
             self.context.wait_cancelled(max(seconds, 0) / clock.speed)
         else:
-            clock.sleep(seconds)
-        seat.slept += round(max(seconds, 0) * 1_000_000)
-        seat.require_alive()
+            clock.sleep(max(seconds, 0))
+        self._seat.require_alive()
 
     async def sleep_async(self, seconds: float) -> None:
         """As `sleep`, for async tasks: it lets others run."""
-        seat = self._seat
-        await seat.clock.sleep_async(max(seconds, 0))
-        seat.slept += round(max(seconds, 0) * 1_000_000)
-        seat.require_alive()
+        self._seat.slumber(seconds)
+        await self._seat.clock.sleep_async(max(seconds, 0))
+        self._seat.require_alive()
 
     def log(self, message: str, *args: object, level: int = logging.INFO) -> None:
         """Log a line that is kept with the run; `args` fill its `%s`."""

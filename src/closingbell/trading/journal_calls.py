@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from closingbell.core.bar import CorporateAction
 from closingbell.core.entry import Entry
-from closingbell.trading.account import Account
 from closingbell.trading.local_time import LocalTime
 from closingbell.trading.money import Money
 from closingbell.trading.reconciliation import Difference, reconcile
@@ -42,7 +40,6 @@ class JournalCalls:
     _seat: Seat
     _local: LocalTime
     _name: str
-    _account_and: Callable[[str], tuple[Account, str]]
 
     def get_journal(self, after_seq: int = 0) -> list[Entry]:
         """Return the account's entries, the oldest first: fills, cash, dividends, splits, charges.
@@ -85,14 +82,6 @@ class JournalCalls:
             )
             for point in points
         ]
-
-    def get_corporate_actions(self, symbol: str) -> list[CorporateAction]:
-        """Return the splits and dividends of a symbol that are effective by now, oldest first.
-
-        They are given as they are stored: `at` is in microseconds since the epoch.
-        """
-        _, name = self._account_and(symbol)
-        return self._seat.market.actions(name)
 
     def charge(
         self, amount: Any, note: str, *, key: str, currency: str | None = None
