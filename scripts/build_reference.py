@@ -306,7 +306,9 @@ def walk_commands(group: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield words, command
             return
         for name, member in members.items():
-            if not member.hidden:
+            if name == getattr(command, "plain", None):
+                yield from walk(words, member)
+            elif not member.hidden:
                 yield from walk((*words, name), member)
 
     yield from walk((), group)
@@ -437,6 +439,56 @@ everywhere, in any case. After the last known day nothing fires: a day that nobo
 open. Your own closures, half days and venues: [how to](../howto/own_calendar.md).
 
 {table(("Venue", "Also", "Time zone", "Known from", "Known until"), rows())}"""
+
+
+def metrics_page() -> str:
+    """Every metric of a backtest, with its convention."""
+    from closingbell.simulation.figure import GROUPS, Unit, figures_of
+
+    units = {
+        Unit.FRACTION: "fraction",
+        Unit.RATIO: "number",
+        Unit.MONEY: "amount",
+        Unit.INSTANT: "microseconds",
+        Unit.DAYS: "days",
+        Unit.COUNT: "count",
+    }
+    parts = [
+        f"## {group}\n\n"
+        + table(
+            ("Name", "Shown as", "Is a", "Convention"),
+            (
+                (f"`{figure.name}`", figure.label, units[figure.unit], figure.convention)
+                for figure in figures_of(group)
+            ),
+        )
+        for group in GROUPS
+    ]
+    return f"""{_MADE}
+# Metrics
+
+`report.metrics` has these attributes; `closingbell backtest show ID --json` has them as JSON. A
+fraction is a fraction: 0.1 is ten percent. Amounts are in the account's currency. An instant is in
+microseconds since 1970-01-01 UTC.
+
+- **None means that a figure has no meaning**: no trades, a single point, nothing that varies, an account
+  that owes money. It is never NaN and never infinite.
+- **Returns are daily and time-weighted.** The equity curve has a point at the start and one at each daily
+  close. A period's return is (value - flows) / value before - 1: what is deposited or withdrawn counts
+  from the period's end on, and is no gain or loss.
+- **A curve ends when nothing is left**, by losses (the last return is then -1 or less) or by a withdrawal;
+  `emptied_at` says when. Points before the first money are left out.
+- **A year** is 252 returns for venues with sessions and 365 for those that never close; for
+  `cagr_calendar` it is 365.25 days. A window shorter than a year is extrapolated.
+- **The risk-free rate** is 0 unless one is given.
+- **Fees are in**: values are net of them, and so is the gain of a round trip.
+- **Trades in another currency** than the account's are in the equity curve at their marks. They are left
+  out of the figures of trades, fees and turnover, and the report says so.
+- **Figures are floats** that are summed exactly (`math.fsum`) from decimal amounts: the same curve gives the
+  same bits on one platform. They equal those of `empyrical-reloaded` to 1e-9, which a test holds them
+  to on real prices and on invented ones.
+
+{chr(10).join(parts)}"""
 
 
 def python_page() -> str:
@@ -610,6 +662,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "command_line.md": command_line_page,
     "store.md": store_page,
     "venues.md": venues_page,
+    "metrics.md": metrics_page,
 }
 
 

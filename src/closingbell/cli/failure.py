@@ -11,15 +11,20 @@ from enum import IntEnum
 from typing import Any, TextIO, TypeVar
 
 from closingbell.core.error import (
+    BacktestError,
     ClosingbellError,
     DefinitionError,
     LookupFailed,
+    MarketDataError,
     PayloadError,
     RunNotFinished,
     SchemaMismatch,
     StateError,
     StoreError,
     TargetError,
+    UnknownAccount,
+    UnknownBacktest,
+    UnknownSymbol,
 )
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -62,9 +67,9 @@ def exit_code_of(error: BaseException) -> ExitCode:
             return ExitCode.INTERRUPTED
         case RunNotFinished():
             return ExitCode.FAILED
-        case DefinitionError() | PayloadError():
+        case DefinitionError() | PayloadError() | BacktestError() | MarketDataError():
             return ExitCode.USAGE
-        case LookupFailed():
+        case LookupFailed() | UnknownBacktest() | UnknownAccount() | UnknownSymbol():
             return ExitCode.NOT_FOUND
         case StoreError():
             return ExitCode.STORE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from closingbell.cli.backtest import backtest_commands
 from closingbell.cli.db import db_commands
 from closingbell.cli.demo import demo
 from closingbell.cli.doctor import doctor
@@ -60,6 +61,7 @@ for panel, members in {
     for command in members:
         # click passes over what follows an argument with several words otherwise.
         commands.command(rich_help_panel=panel)(command)
+commands.add_typer(backtest_commands, name="backtest", rich_help_panel=_WORK, no_args_is_help=True)
 commands.add_typer(run_commands, name="run", rich_help_panel=_SEE, no_args_is_help=True)
 commands.add_typer(schedule_commands, name="schedule", rich_help_panel=_SEE, no_args_is_help=True)
 commands.add_typer(db_commands, name="db", rich_help_panel=_KEEP, no_args_is_help=True)

@@ -13,7 +13,7 @@ import msgspec
 from closingbell.core.entry import Entry
 from closingbell.simulation.account_report import AccountReport
 from closingbell.simulation.figure import FIGURES, Figure, Unit
-from closingbell.simulation.figure_text import NONE, figure_text, instant_text
+from closingbell.simulation.figure_text import NONE, figure_text, instant_text, window_text
 from closingbell.simulation.plain import decimal_text, plain
 from closingbell.simulation.report import Report
 from closingbell.simulation.summary import aligned
@@ -196,8 +196,7 @@ def _pair(figure: Figure, left: Any, right: Any) -> FigurePair:
 
 def _facts(report: Report, account: AccountReport) -> dict[str, Any]:
     return {
-        "start": instant_text(report.start, report.timezone),
-        "end": instant_text(report.end, report.timezone),
+        "window": window_text(report.start, report.end, report.timezone),
         "timezone": report.timezone,
         "seed": report.seed,
         **_flat("account", account.terms),

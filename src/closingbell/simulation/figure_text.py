@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -64,6 +65,15 @@ def instant_text(at: int, timezone: str = "UTC") -> str:
     """Return an instant in a zone, to the second where it has seconds: '2008-11-20 16:00'."""
     local = from_micros(at).astimezone(ZoneInfo(timezone))
     return local.strftime("%Y-%m-%d %H:%M:%S" if local.second else "%Y-%m-%d %H:%M")
+
+
+def window_text(start: int, end: int, timezone: str) -> str:
+    """Return a window as people name it: days where it is made of whole ones, else instants."""
+    zone = ZoneInfo(timezone)
+    first, last = from_micros(start).astimezone(zone), from_micros(end).astimezone(zone)
+    if first.time() == last.time() == time() and last > first:
+        return f"{first:%Y-%m-%d} to {day_text(end - 1, timezone)}"
+    return f"{instant_text(start, timezone)} to {instant_text(end, timezone)}"
 
 
 def seconds_text(seconds: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from closingbell.simulation.figure import CURVE_GROUPS, GROUPS, figures_of
-from closingbell.simulation.figure_text import day_text, figure_text
+from closingbell.simulation.figure_text import figure_text, window_text
 
 if TYPE_CHECKING:
     from closingbell.simulation.report import Report
@@ -23,7 +23,7 @@ _SHOWN = (
 
 def summary_text(report: Report) -> str:
     """Return the figures of every account, how the tasks fared, and what should be known."""
-    window = f"{day_text(report.start, report.timezone)} to {day_text(report.end, report.timezone)}"
+    window = window_text(report.start, report.end, report.timezone)
     parts = [f"{report.name} ({report.id}): {window}, seed {report.seed}", _figures(report)]
     if report.tasks:
         parts.append(_tasks(report))

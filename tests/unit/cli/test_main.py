@@ -16,6 +16,8 @@ def every_command(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tupl
     for name, member in group.commands.items():
         if hasattr(member, "commands"):
             yield from every_command(member, (*path, name))
+        elif name == getattr(group, "plain", None):
+            yield path, member
         else:
             yield (*path, name), member
 
@@ -25,7 +27,8 @@ EVERY = dict(every_command(typer.main.get_command(commands)))
 
 def test_commands_are_those_that_were_promised() -> None:
     assert {" ".join(path) for path in EVERY} == {
-        "alerts", "db check", "db upgrade", "demo", "doctor", "event", "events", "run cancel",
+        "alerts", "backtest", "backtest compare", "backtest firings", "backtest html", "backtest list",
+        "backtest rm", "backtest show", "backtest trades", "db check", "db upgrade", "demo", "doctor", "event", "events", "run cancel",
         "run logs", "run retry", "run show", "runs", "schedule history", "schedule list",
         "schedule next", "schedule pause", "schedule remove", "schedule resume", "serve", "submit", "tasks",
         "version", "worker",

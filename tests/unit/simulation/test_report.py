@@ -154,7 +154,7 @@ def test_venues_that_never_close_have_more_days_a_year() -> None:
 
 def test_summary_has_figures_tasks_and_notes(report: Report) -> None:
     text = report.summary()
-    assert text.startswith(f"trend ({report.id}): 2003-03-03 to 2012-12-31, seed 7\n")
+    assert text.startswith(f"trend ({report.id}): 2003-03-03 00:00 to 2012-12-31 18:00, seed 7\n")
     for line in (
         "Total return            27.30%",
         "Maximum drawdown       -22.13%",

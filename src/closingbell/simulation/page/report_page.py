@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from closingbell.simulation.figure_text import instant_text
+from closingbell.simulation.figure_text import window_text
 from closingbell.simulation.page import account_section, task_section
 from closingbell.simulation.page.document import document
 from closingbell.simulation.page.figure_card import conventions
@@ -51,7 +51,7 @@ def _lead(report: Report) -> Markup:
     main = report.account()
     zone = report.timezone
     facts = {
-        "window": f"{instant_text(report.start, zone)} to {instant_text(report.end, zone)} ({zone})",
+        "window": f"{window_text(report.start, report.end, zone)} ({zone})",
         "account": f"{main.name}, {main.currency}",
         "seed": str(report.seed),
         "id": report.id,
