@@ -19,6 +19,9 @@ from closingbell.simulation.metrics import ALL_DAYS, SESSION_DAYS, Metrics, meas
 from closingbell.simulation.result import AccountResult
 from closingbell.trading.terms import AccountTerms
 
+#: Options of brokers that a report tells. Others may be keys and passwords of an exchange.
+_TOLD = frozenset({"fee", "slippage", "fill", "volume_share", "seed", "exchange", "sandbox"})
+
 
 class EquityPoint(NamedTuple):
     """The account at one instant.
@@ -156,7 +159,7 @@ def periods_per_year(calendar: str) -> int:
 
 
 def describe_terms(terms: AccountTerms) -> dict[str, Any]:
-    """Return an account's terms as JSON values."""
+    """Return an account's terms as JSON values, without what a report must not tell."""
     return {
         "cash": str(terms.cash),
         "currency": terms.currency,
@@ -167,7 +170,7 @@ def describe_terms(terms: AccountTerms) -> dict[str, Any]:
         "leverage": str(terms.leverage),
         "lot": None if terms.lot is None else str(terms.lot),
         "max_drawdown": None if terms.max_drawdown is None else str(terms.max_drawdown),
-        **{name: _said(value) for name, value in terms.options},
+        **{name: _said(value) for name, value in terms.options if name in _TOLD},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -141,6 +142,16 @@ def test_trades_in_another_currency_are_left_out_of_money_and_said_so() -> None:
     assert report.metrics.fees == 2
     assert len(report.round_trips) == 2
     assert "EUR" in report.account().notes[0]
+
+
+def test_keys_of_an_exchange_are_not_told() -> None:
+    options = (("fee", "0.1%"), ("key", "k-123"), ("secret", "s-456"), ("password", "p-789"))
+    terms = AccountTerms(broker="ccxt", options=options)
+    report = report_of(empty_result(accounts={"main": AccountResult(terms=terms)}))
+    stored = b"".join(zlib.decompress(page) for page in report.pages()["document"])
+    for told in (report.to_json(), stored):
+        assert b'"fee":"0.1%"' in told
+        assert not any(secret in told for secret in (b"k-123", b"s-456", b"p-789"))
 
 
 def test_venues_that_never_close_have_more_days_a_year() -> None:

@@ -184,7 +184,7 @@ def hostile_result() -> SimulationResult:
     ]
     spool = FiringSpool(1)
     spool.add((result.start, HOSTILE, HOSTILE, 1, "failed", HOSTILE, 1, 0))
-    terms = replace(account.terms, name=HOSTILE, options=((HOSTILE, HOSTILE),))
+    terms = replace(account.terms, name=HOSTILE, options=(("fee", HOSTILE),))
     hostile = AccountResult(
         terms=terms,
         entries=entries,
