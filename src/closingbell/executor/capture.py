@@ -116,7 +116,7 @@ class _Tee:
             # A log handler that writes here repeats a record that was kept already.
             if sys._getframe(1).f_code is not _STREAM_HANDLER_EMIT:
                 capture.keep(call, self._name, text)
-            if not capture.passthrough:
+            if not capture.shows(call):
                 return len(text)
         return real.write(text) if real is not None else len(text)
 
@@ -206,6 +206,10 @@ class Capture:
             for stream, text in pieces:
                 call.logs.append((stream, text))
                 call.log_size += len(text)
+
+    def shows(self, call: Call) -> bool:
+        """Whether what a run prints also reaches the real streams."""
+        return self.passthrough
 
     def instant(self, record: logging.LogRecord) -> float:
         """Return when a record was made, in seconds since the epoch."""

@@ -12,6 +12,8 @@ from closingbell.core.trigger import Trigger
 
 #: Missed ticks that are stored one by one; what lies before is stored as one fact.
 MISSED_LISTED = 1_000
+#: A named tuple of all its fields, without a call of Python's own: this is done for each firing.
+_new = tuple.__new__
 #: Ticks that one plan walks through; a longer outage is planned in several steps.
 _WALK = 100_000
 
@@ -75,7 +77,8 @@ def plan(
         # The plain case, nearly every time: one instant, on time, and nothing in its way.
         following = trigger.next_after(next_fire_at)
         if following is None or following > now:
-            return Plan([Tick(next_fire_at, True, gate=takes_turns(policy))], following)
+            plain = (next_fire_at, True, None, 1, None, takes_turns(policy), False)
+            return Plan([_new(Tick, plain)], following)
     due: list[datetime] = []
     older = 0
     first: datetime | None = None

@@ -28,6 +28,7 @@ class SimulationClock:
         self.at = start
         self._sleep_until = sleep_until
         self._machine = SystemClock()
+        self.monotonic = self._machine.monotonic
         self._named: tuple[int, datetime] = (start, from_micros(start))
 
     def micros(self) -> int:
@@ -42,9 +43,6 @@ class SimulationClock:
 
     def machine_micros(self) -> int:
         return self._machine.machine_micros()
-
-    def monotonic(self) -> float:
-        return self._machine.monotonic()
 
     def sleep(self, seconds: float) -> None:
         self._sleep_until(self.at + max(0, round(seconds * 1_000_000)))

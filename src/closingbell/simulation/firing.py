@@ -18,6 +18,8 @@ import msgspec
 #: Lines of one block.
 BLOCK_LINES = 4_096
 _NO_RUN = -1
+#: Of instants, kinds, numbers of runs, attempts and durations, as arrays name them.
+_COLUMNS = "qiqiq"
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -87,7 +89,7 @@ class FiringSpool:
         weakref.finalize(self, self._file.close)
         self._sizes: list[int] = []
         self._open: list[RawLine] = []
-        self.count = 0
+        self._written = 0
 
     def __enter__(self) -> FiringSpool:
         return self
@@ -96,7 +98,7 @@ class FiringSpool:
         self.close()
 
     def __len__(self) -> int:
-        return self.count
+        return self._written + len(self._open)
 
     def __iter__(self) -> Iterator[FiringLine]:
         for page in self.pages():
@@ -104,7 +106,6 @@ class FiringSpool:
 
     def add(self, line: RawLine) -> None:
         """Append a line."""
-        self.count += 1
         lines = self._open
         lines.append(line)
         if len(lines) == BLOCK_LINES:
@@ -130,33 +131,28 @@ class FiringSpool:
         self._file.seek(0, 2)
         self._file.write(page)
         self._sizes.append(len(page))
+        self._written += len(self._open)
         self._open.clear()
 
 
 def _pack(lines: list[RawLine], numbers: RunNumbers) -> bytes:
-    kinds: dict[tuple[str, str | None, str, str | None], int] = {}
-    instants, runs, durations = array("q"), array("q"), array("q")
-    which, attempts = array("i"), array("i")
-    for at, task, schedule_id, number, state, reason, attempt, duration in lines:
-        kind = (task, schedule_id, state, reason)
-        index = kinds.get(kind)
-        if index is None:
-            index = kinds[kind] = len(kinds)
-        which.append(index)
-        instants.append(at)
-        runs.append(number)
-        attempts.append(attempt)
-        durations.append(duration)
+    instants, tasks, schedules, runs, states, reasons, attempts, durations = zip(
+        *lines, strict=True
+    )
+    every = list(zip(tasks, schedules, states, reasons, strict=True))
+    kinds = {kind: number for number, kind in enumerate(dict.fromkeys(every))}
+    which = [kinds[kind] for kind in every]
     prefixes = {kind[0]: numbers.prefix(kind[0]) for kind in kinds}
-    columns = [column.tobytes() for column in (instants, which, runs, attempts, durations)]
-    return zlib.compress(_encode([list(kinds), prefixes, columns]), 1)
+    columns = zip(_COLUMNS, (instants, which, runs, attempts, durations), strict=True)
+    packed = [array(code, column).tobytes() for code, column in columns]
+    return zlib.compress(_encode([list(kinds), prefixes, packed]), 1)
 
 
 def read_page(page: bytes) -> Iterator[FiringLine]:
     """Yield the lines of a packed block."""
     kinds, prefixes, packed = _decode(zlib.decompress(page))
     columns = []
-    for code, data in zip("qiqiq", packed, strict=True):
+    for code, data in zip(_COLUMNS, packed, strict=True):
         column = array(code)
         column.frombytes(data)
         columns.append(column)

@@ -118,7 +118,7 @@ class TaskState:
     def next_id(self) -> str:
         """Count one more run, and return its id; `number` is its number."""
         self.number += 1
-        return f"{self.prefix}{self.number:016x}"
+        return self.prefix + self.number.to_bytes(8, "big").hex()
 
     @property
     def success(self) -> Success | None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import heappush
 
-from closingbell.core.bar import BarSource, Slice
+from closingbell.core.bar import BarSource
 from closingbell.simulation.moment import AFTER_OPENING, CLOSING, OPENING, Moment
 from closingbell.simulation.record import Record
 from closingbell.simulation.timeline import Timeline
 from closingbell.trading import walk
 from closingbell.trading.desk import Desk
 from closingbell.trading.walk import MarketWalk
+
+#: Ranks by the phase of a walk.
+_RANKS = (CLOSING, OPENING)
 
 
 class Market:
@@ -35,47 +39,47 @@ class Market:
         self._desk = desk
         self._timeline = timeline
         self._events = record.events
+        self._moves = (self._close, self._open)
         self._walks = [
             (timeframe, MarketWalk(source, timeframe, start, end, symbols))
             for timeframe in sorted(timeframes)
         ]
 
     def begin(self) -> None:
-        """Put the first moment on the timeline."""
+        """Put the next moment on the timeline."""
         coming = [ahead for _, steps in self._walks if (ahead := steps.peek()) is not None]
         if coming:
             at, phase = min(coming)
-            rank = CLOSING if phase == walk.CLOSING else OPENING
-            self._timeline.add(at, rank, self._move)
+            timeline = self._timeline
+            heappush(
+                timeline.moments,
+                (at, _RANKS[phase], 0, "", "", timeline.next_number(), self._moves[phase]),
+            )
 
-    def _move(self, moment: Moment) -> None:
-        """Tell the desk all that becomes known in this phase of this instant."""
-        at, rank = moment[0], moment[1]
-        wanted = (at, walk.CLOSING if rank == CLOSING else walk.OPENING)
-        events = self._events
-        following: tuple[int, int] | None = None
+    def _close(self, moment: Moment) -> None:
+        """Tell the desk all bars that end at this instant."""
+        at = moment[0]
         for timeframe, steps in self._walks:
-            ahead = steps.peek()
-            parts: list[Slice] = []
-            while ahead == wanted:
-                parts.append(steps.pop()[2])
-                ahead = steps.peek()
-            if ahead is not None and (following is None or ahead < following):
-                following = ahead
-            if not parts:
-                continue
-            self.moved_at[timeframe] = at
-            events.market += len(parts)
-            if rank == CLOSING:
+            parts = steps.take(at, walk.CLOSING)
+            if parts:
+                self.moved_at[timeframe] = at
+                self._events.market += len(parts)
                 self._desk.closing(at, parts, timeframe)
-                continue
-            self._timeline.task_rank = AFTER_OPENING
-            for part in parts:
-                events.bars += len(part[2])
-            self._desk.opening(at, parts, timeframe)
-        if following is not None:
-            rank = CLOSING if following[1] == walk.CLOSING else OPENING
-            self._timeline.add(following[0], rank, self._move)
+        self.begin()
+
+    def _open(self, moment: Moment) -> None:
+        """Tell the desk all bars that start at this instant."""
+        at, events = moment[0], self._events
+        self._timeline.task_rank = AFTER_OPENING
+        for timeframe, steps in self._walks:
+            parts = steps.take(at, walk.OPENING)
+            if parts:
+                self.moved_at[timeframe] = at
+                events.market += len(parts)
+                for part in parts:
+                    events.bars += len(part[2])
+                self._desk.opening(at, parts, timeframe)
+        self.begin()
 
     def moved_since(self, timeframe: str, instant: int | None) -> bool:
         """Whether bars of a timeframe moved prices after an instant (None = at all)."""

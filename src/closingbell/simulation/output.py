@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from closingbell.core.call import current_call
+from closingbell.core.call import Call, current_call
 from closingbell.executor.capture import Capture
+from closingbell.simulation.attempt import Attempt
 from closingbell.simulation.clock import SimulationClock
 
 
@@ -13,11 +14,16 @@ class SimulationCapture(Capture):
     """A capture whose log lines carry the simulated time."""
 
     def __init__(self, limit: int, clock: SimulationClock) -> None:
-        super().__init__(limit, passthrough=False)
+        super().__init__(limit)
         self._clock = clock
+
+    def shows(self, call: Call) -> bool:
+        """Whether what a run prints also reaches the real streams."""
+        # Runs of a live app in this process are shown as ever.
+        return not isinstance(call, Attempt)
 
     def instant(self, record: logging.LogRecord) -> float:
         """Return when a record was made, in seconds since the epoch."""
-        if current_call.get() is None:
-            return super().instant(record)
-        return self._clock.at / 1_000_000
+        if isinstance(current_call.get(), Attempt):
+            return self._clock.at / 1_000_000
+        return super().instant(record)

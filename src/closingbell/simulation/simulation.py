@@ -157,6 +157,7 @@ class Simulation:
             self._loop.baton,
             self._processes,
             self.dispatcher.ended,
+            self.dispatcher.returned,
             self.dispatcher.open_runs,
             revoke,
             context,
@@ -212,7 +213,13 @@ class Simulation:
             trigger = remembered.setdefault(schedule.trigger, Remembered(schedule.trigger))
             state = states[schedule.task]
             timetable = Timetable(
-                schedule, state, trigger, timeline, self._door, self.dispatcher.fired
+                schedule,
+                state,
+                trigger,
+                timeline,
+                self._door,
+                self.dispatcher.fired,
+                self.dispatcher.begin_plainly,
             )
             state.timetables.append(timetable)
             timetable.begin(terms.start)

@@ -16,7 +16,7 @@ from typing import Any
 from closingbell.core.call import current_call
 from closingbell.core.error import BacktestError, FenceLost
 from closingbell.core.ledger import Holder
-from closingbell.core.outcome import Cancelled, Outcome
+from closingbell.core.outcome import Cancelled, Outcome, Returned
 from closingbell.executor.ending import raised, timed_out
 from closingbell.simulation.attempt import Attempt
 from closingbell.simulation.baton import Baton, Dismissed, Driver
@@ -30,6 +30,7 @@ from closingbell.simulation.timeline import Timeline
 #: A coroutine that goes on for so long after its cancellation is reported as running on.
 SWALLOW_US = 1_000_000
 _LAST = 10
+_NOTHING = Returned(None)
 
 
 class Stage:
@@ -47,6 +48,7 @@ class Stage:
         baton: Baton,
         processes: Processes,
         ended: Callable[[Attempt, Outcome], None],
+        returned: Callable[[Attempt, Returned], None],
         open_runs: dict[str, SimulatedRun],
         revoke: Callable[[Any, Callable[[], Exception]], None],
         variables: contextvars.Context,
@@ -59,6 +61,7 @@ class Stage:
             baton: the simulation's threads.
             processes: where process tasks run.
             ended: told once of how each attempt ended; settles its run.
+            returned: told in its place of a plain firing's attempt that returned at once.
             open_runs: where runs are noted that others' turns come before the end of.
             revoke: makes every further use of an algorithm raise.
             variables: the context variables that each attempt gets a copy of.
@@ -70,6 +73,7 @@ class Stage:
         self._baton = baton
         self._processes = processes
         self._ended = ended
+        self._returned = returned
         self._open_runs = open_runs
         self._revoke = revoke
         self._variables = variables
@@ -91,16 +95,33 @@ class Stage:
         if attempt.state.in_process:
             self._settle(attempt, self._processes.run(attempt))
             return
-        attempt.resumed_at = self._monotonic()
-        self._executing[attempt] = True
+        executing = self._executing
+        attempt.resumed_at = began = self._monotonic()
+        executing[attempt] = True
         outcome = self._variables.copy().run(self._call, attempt)
+        took_s = self._monotonic() - began
+        if (
+            type(outcome) is Returned
+            and attempt.run is None
+            and took_s <= attempt.claim.timeout_s
+            and executing.pop(attempt, None) is not None
+        ):
+            attempt.state.machine_s += took_s
+            # It knows the attempt in its turn: a circle for each run would wait for the collector.
+            attempt.algorithm = None
+            attempt.is_settled = True
+            attempt.outcome = outcome
+            self._returned(attempt, outcome)
+            return
         self._leave(attempt, outcome)
 
     def _call(self, attempt: Attempt) -> Outcome | None:
         current_call.set(attempt)
         try:
             value = attempt.invoke(attempt)
-            if value is not None and inspect.isawaitable(value):
+            if value is None:
+                return _NOTHING
+            if inspect.isawaitable(value):
                 return self._begin_coroutine(attempt, value)
             return attempt.encode(attempt, value)
         except Dismissed:
@@ -117,6 +138,7 @@ class Stage:
             attempt.used_s += took_s
             self._suspend_coroutine(attempt)
             return
+        attempt.algorithm = None
         if attempt.is_settled:
             return
         if attempt.stopping is not None:

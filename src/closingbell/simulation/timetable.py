@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from heapq import heappush
 from typing import TYPE_CHECKING
 
 from closingbell.core.clock import from_micros, to_micros
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from closingbell.simulation.lineup import TaskState
 
 _MICROSECOND = timedelta(microseconds=1)
+Fired = Callable[["Timetable", int, datetime, str | None, bool], None]
 
 
 class Remembered:
@@ -75,7 +77,8 @@ class Timetable:
         trigger: Remembered,
         timeline: Timeline,
         door: Door,
-        fired: Callable[[Timetable, int, datetime, str | None, bool], None],
+        fired: Fired,
+        plainly: Callable[[Timetable, int, datetime], None],
     ) -> None:
         """Make a timetable; `begin` puts its first firing on the timeline.
 
@@ -88,6 +91,7 @@ class Timetable:
             fired: told of each instant: the timetable, the instant in microseconds, the
                 same as a datetime, why it makes no run (None = it does), and whether earlier
                 runs are cancelled.
+            plainly: told in its place of an instant whose run may begin at once.
         """
         self.id = schedule.id
         self.schedule = schedule
@@ -100,12 +104,14 @@ class Timetable:
         self._timeline = timeline
         self._door = door
         self._fired = fired
+        self._plainly = plainly
         self._next: datetime | None = None
+        self._name = state.name
         self._gate = takes_turns(schedule.policy)
         self._pattern: tuple[RunTemplate, RunItem] | None = None
         self._refusal: str | None = None
-        #: Whether a firing's run may begin at once, in the simplest way.
-        self.is_plain = False
+        self._is_plain = False
+        self.payload = ""
 
     def begin(self, start: int) -> None:
         """Find the first firing from `start` on, as the agenda of a live app does."""
@@ -121,30 +127,37 @@ class Timetable:
             self._refusal = f"refused: {problem}"
         else:
             self._pattern = (template, item)
-            self.is_plain = item.lane is None and not policy.jitter and not self.state.in_process
+            self._is_plain = item.lane is None and not policy.jitter
             self.payload = item.payload
         self._put(first)
 
     def _put(self, following: datetime | None) -> None:
         self._next = following
-        self.next_at = None
-        if following is not None:
-            at = self.next_at = self._trigger.micros(following)
-            if at < self._timeline.end:
-                # Firings of the window's last instant belong to whatever follows it.
-                self._timeline.add(at, TASKS, self.fire, self.priority, self.state.name, self.id)
+        if following is None:
+            self.next_at = None
+            return
+        timeline = self._timeline
+        at = self.next_at = self._trigger.micros(following)
+        # Firings of the window's last instant belong to whatever follows it.
+        if at < timeline.end:
+            number = timeline.next_number()
+            heappush(
+                timeline.moments, (at, TASKS, self.priority, self._name, self.id, number, self.fire)
+            )
 
     def fire(self, moment: Moment) -> None:
         """Carry out what the planner says of the instant that has come."""
-        at = moment[0]
         fire_at = self._next
         assert fire_at is not None  # noqa: S101
         active = [(run.id, run.status) for run in self.active.values()] if self.active else ()
-        planned = plan(self._trigger, self._policy, fire_at, fire_at, active)
-        self._put(planned.next_fire_at)
-        tick = planned.ticks[0]
+        ticks, following = plan(self._trigger, self._policy, fire_at, fire_at, active)
+        self._put(following)
+        tick = ticks[0]
+        if self._is_plain and tick[1] and not tick[6]:
+            self._plainly(self, moment[0], fire_at)
+            return
         reason = tick.reason if not tick.runs else self._refusal
-        self._fired(self, at, fire_at, reason, tick.cancel_other)
+        self._fired(self, moment[0], fire_at, reason, tick.cancel_other)
 
     def session_date(self, fire_at: datetime) -> str | None:
         """Return the trading date of a firing as ISO text, or None."""

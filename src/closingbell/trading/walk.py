@@ -8,8 +8,8 @@ close trades at the open of the next, also where that open is the same instant.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from closingbell.core.bar import BarSource, Slice
@@ -46,27 +46,49 @@ class MarketWalk:
             end: only bars that start before it.
             symbols: only these; None = all.
         """
-        self._slices: Iterator[Slice] = source.slices(timeframe, start, end, symbols)
-        self._heap: list[tuple[int, int, int, Slice]] = []
-        self._count = 0
-        self._pull()
-
-    def _pull(self) -> None:
-        part = next(self._slices, None)
-        if part is not None:
-            self._count += 1
-            heapq.heappush(self._heap, (part.start, OPENING, self._count, part))
+        self._moments = _moments(source.slices(timeframe, start, end, symbols))
+        self._ahead = next(self._moments, None)
 
     def peek(self) -> tuple[int, int] | None:
         """Return (instant, phase) of the next moment, or None after the last."""
-        return self._heap[0][:2] if self._heap else None
+        return None if self._ahead is None else self._ahead[:2]
 
     def pop(self) -> MarketMoment:
-        """Return the next moment and go on."""
-        at, phase, number, part = self._heap[0]
-        if phase == CLOSING:
-            heapq.heappop(self._heap)
-        else:
-            heapq.heapreplace(self._heap, (part.end, CLOSING, number, part))
-            self._pull()
-        return MarketMoment(at, phase, part)
+        """Return the next moment and go on.
+
+        Raises:
+            IndexError: there is none.
+        """
+        moment = self._ahead
+        if moment is None:
+            raise IndexError("the walk is over")
+        self._ahead = next(self._moments, None)
+        return moment
+
+    def take(self, at: int, phase: int) -> list[Slice]:
+        """Return everything of one phase of one instant, and go on; empty if nothing of it is next."""
+        parts: list[Slice] = []
+        ahead = self._ahead
+        while ahead is not None and ahead[0] == at and ahead[1] == phase:
+            parts.append(ahead[2])
+            ahead = next(self._moments, None)
+        self._ahead = ahead
+        return parts
+
+
+def _moments(slices: Iterator[Slice]) -> Iterator[MarketMoment]:
+    # Bars of one source may overlap (an hour that a venue cut short, symbols with other hours).
+    under_way: list[tuple[int, int, Slice]] = []
+    new = tuple.__new__
+    number = 0
+    for part in slices:
+        start = part[0]
+        while under_way and under_way[0][0] <= start:
+            end, _, over = heappop(under_way)
+            yield new(MarketMoment, (end, CLOSING, over))
+        yield new(MarketMoment, (start, OPENING, part))
+        number += 1
+        heappush(under_way, (part[1], number, part))
+    while under_way:
+        end, _, over = heappop(under_way)
+        yield new(MarketMoment, (end, CLOSING, over))
