@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
 
+from closingbell.core.ledger import Manifest
 from closingbell.store.schema import metadata
+from closingbell.trading.market.memory_manifest import MemoryManifest
 from tests.conformance.books import Books, MemoryBooks, StoredBooks
 from tests.conformance.desk import Desk
 from tests.postgres import PostgresServer
@@ -66,6 +69,22 @@ def books(request: pytest.FixtureRequest) -> Iterator[Books]:
     if request.param == "memory":
         yield MemoryBooks()
         return
+    with _desk_on(request) as made:
+        yield StoredBooks(made)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres), "memory"])
+def manifest(request: pytest.FixtureRequest) -> Iterator[Manifest]:
+    """An empty manifest, of each implementation in turn."""
+    if request.param == "memory":
+        yield MemoryManifest()
+        return
+    with _desk_on(request) as made:
+        yield made.store.manifest
+
+
+@contextmanager
+def _desk_on(request: pytest.FixtureRequest) -> Iterator[Desk]:
     address: str = (
         request.getfixturevalue("sqlite_address")
         if request.param == "sqlite"
@@ -73,6 +92,6 @@ def books(request: pytest.FixtureRequest) -> Iterator[Books]:
     )
     made = Desk(address)
     try:
-        yield StoredBooks(made)
+        yield made
     finally:
         made.close()

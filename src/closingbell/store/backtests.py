@@ -46,8 +46,8 @@ class StoredBacktests:
         return backtest_id
 
     def get(self, backtest_id: str) -> BacktestRecord:
-        begins = backtests.c.id.between(backtest_id, backtest_id + _LAST)
-        query = select(backtests).where(begins).order_by(backtests.c.id).limit(2)
+        first, after = backtests.c.id >= backtest_id, backtests.c.id < backtest_id + _LAST
+        query = select(backtests).where(first, after).order_by(backtests.c.id).limit(2)
         with self._database.reading() as connection:
             found = connection.execute(query).all() if backtest_id else []
             # The whole id comes before all that it begins.
@@ -100,7 +100,7 @@ def _reserve(connection: Connection, backtest_id: str, record: BacktestRecord, d
         "digest": digest,
     }
     fresh = insert_of(connection)(backtests).values(**row).on_conflict_do_nothing()
-    return bool(connection.execute(fresh).rowcount == 1)
+    return connection.execute(fresh.returning(backtests.c.id)).first() is not None
 
 
 def _digest_of(connection: Connection, backtest_id: str) -> str | None:

@@ -46,10 +46,12 @@ class StoredManifest:
     ) -> None:
         with self._database.writing(news=bool(facts)) as connection:
             # Two writers meet the same rows in the same order, and so do not wait in a circle.
-            for file in sorted(gone):
-                _remove(connection, file)
-            for file in sorted(files):
-                _put(connection, file, at)
+            replaced = {file[:3] for file in files}
+            for file in sorted([*files, *(one for one in gone if one[:3] not in replaced)]):
+                if file[:3] in replaced:
+                    _put(connection, file, at)
+                else:
+                    _remove(connection, file)
             started = self._announcer.announce(connection, facts)
         self._announcer.follow_up(started)
 
@@ -78,7 +80,8 @@ class StoredManifest:
             return 0
         with self._database.writing() as connection:
             fresh = insert_of(connection)(corporate_actions).on_conflict_do_nothing()
-            return int(connection.execute(fresh, rows).rowcount)
+            made = fresh.returning(corporate_actions.c.symbol)
+            return len(connection.execute(made, rows).all())
 
 
 def _key(file: FileVersion) -> Any:
@@ -109,7 +112,8 @@ def _put(connection: Connection, file: FileVersion, at: int) -> None:
     if before == 0:
         key = {"symbol": file.symbol, "timeframe": file.timeframe, "period": file.period}
         fresh = insert_of(connection)(market_files).values(**key, **values)
-        done = connection.execute(fresh.on_conflict_do_nothing()).rowcount
+        made = fresh.on_conflict_do_nothing().returning(market_files.c.version)
+        done = len(connection.execute(made).all())
     else:
         present = and_(_key(file), market_files.c.version == before)
         done = connection.execute(update(market_files).where(present).values(**values)).rowcount
