@@ -21,6 +21,8 @@ def to_decimal(given: Any, name: str) -> Decimal:
     Raises:
         OrderRefused: it is no finite number.
     """
+    if type(given) is Decimal and given.is_finite():
+        return given
     try:
         if isinstance(given, bool) or given is None:
             raise TypeError

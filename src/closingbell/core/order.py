@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from dataclasses import dataclass
 from decimal import Decimal
@@ -113,5 +112,4 @@ def client_order_id(run_id: str, ordinal: int) -> str:
     Every attempt of the run makes the same one. Exchanges take between 32 and 36 characters,
     some of them letters and digits only.
     """
-    digest = hashlib.blake2b(run_id.encode(), digest_size=16).digest()
-    return f"cb{base64.b32encode(digest).decode().rstrip('=').lower()}{ordinal:x}"
+    return f"cb{hashlib.blake2b(run_id.encode(), digest_size=12).hexdigest()}{ordinal:x}"

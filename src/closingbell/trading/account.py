@@ -42,8 +42,9 @@ class Account(MarkedBook):
         day: (value, flows) at the last daily close.
         memory: what is kept with the account as JSON values: "broker" (its own `sync`),
             "daily_close" (the last one), "volumes".
-        volumes: where the broker takes a share of them: by symbol, what the last bar's was and
-            how much of the present bar's the account took already.
+        counts_volumes: whether the broker fills by volumes, so that they must be counted.
+        volumes: then, by symbol, what the last bar's was and how much of the present bar's the
+            account took already.
         known: names of facts that are booked: a fact that is told twice is booked once.
         round_trips: closed parts of positions, oldest first, where the desk keeps them.
         lock: held by who changes the account.
@@ -51,9 +52,9 @@ class Account(MarkedBook):
     """
 
     __slots__ = (
-        "_counts",
         "_ranked",
         "broker",
+        "counts_volumes",
         "cursor",
         "cursor_opened",
         "day",
@@ -84,7 +85,7 @@ class Account(MarkedBook):
         self.round_trips: list[RoundTrip] | None = [] if keep_round_trips else None
         self.ended = False
         self.known: set[str] = set()
-        self._counts = broker.counts_volumes
+        self.counts_volumes = broker.counts_volumes
         self.cursor, self.cursor_opened = record.cursor, record.cursor_opened
         self.memory: Mapping[str, Any] = record.sync
         self.volumes: dict[str, tuple[Decimal, Decimal]] = {
@@ -172,11 +173,6 @@ class Account(MarkedBook):
             self.known.add(entry.external_id)
         if trip is not None and self.round_trips is not None:
             self.round_trips.append(trip)
-
-    @property
-    def counts_volumes(self) -> bool:
-        """Whether the broker takes a share of volumes, so that they must be counted."""
-        return self._counts
 
     def worth(self, at: int) -> Snapshot:
         """Return what the account is worth, as one point of its equity curve.

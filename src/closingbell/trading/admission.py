@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from closingbell.core.amount import ONE, ZERO, plain, positive, round_down
 from closingbell.core.error import InsufficientFunds, InsufficientPosition, NoPrice, OrderRefused
-from closingbell.core.order import Order, OrderType, Side
+from closingbell.core.order import Order, OrderState, OrderType, Side
 from closingbell.trading import valuation
 from closingbell.trading.account import Account
 from closingbell.trading.placement import Placement
@@ -74,7 +74,7 @@ def _price(given: object, name: str, kind: OrderType, needed: bool) -> Decimal |
 def admit(
     account: Account, ticket: Ticket, by: Placement, order_id: str, ordinal: int, at: int
 ) -> Order:
-    """Return the order that a sound ticket becomes.
+    """Return the order that a sound ticket becomes: open at once where orders are matched here.
 
     Args:
         account: whose; its price of the symbol, cash and position are what counts.
@@ -101,6 +101,7 @@ def admit(
         limit_price=ticket.limit_price,
         stop_price=ticket.stop_price,
         time_in_force=ticket.time_in_force,
+        state=OrderState.OPEN if account.broker.matches else OrderState.NEW,
         created_at=at,
         updated_at=at,
         effective_at=by.effective_at,

@@ -30,10 +30,6 @@ class Bookkeeper:
         self.shared = shared
         self._wanted = wanted
 
-    def wants(self, fact_type: str) -> bool:
-        """Return whether somebody waits for facts of a type."""
-        return self._wanted(fact_type)
-
     def draft(self, account: Account, at: int) -> Draft:
         """Return a draft from the account as it is."""
         return Draft(account, at, self._wanted)
@@ -71,7 +67,7 @@ class Bookkeeper:
                 if left == 1 or not account.refresh(self.ledger):
                     raise
                 continue
-            account.accept(draft, change.account._replace(version=version))
+            account.accept(draft, change.account.at_version(version))
             return draft
         raise AssertionError("unreachable")
 
@@ -91,5 +87,5 @@ class Bookkeeper:
                     if left == 1 or not account.refresh(self.ledger):
                         raise
                     continue
-                account.record = account.record._replace(version=version)
+                account.record = account.record.at_version(version)
                 return

@@ -77,7 +77,7 @@ class Dealer:
             order = admit(account, ticket, attempt.by, chosen, ordinal, now)
             if broker.matches:
                 draft.place(order)
-                accept(draft, draft.move(order, OrderState.OPEN))
+                accept(draft, order)
             else:
                 draft.place(broker.fit(order))
             return draft

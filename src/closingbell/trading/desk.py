@@ -70,6 +70,7 @@ class Desk:
         self.ledger = ledger
         self.clock = clock
         self.accounts: dict[str, Account] = {}
+        self._wanted = wanted
         self._keep_round_trips = keep_round_trips
         self._books = Bookkeeper(ledger, wanted, shared)
         self._dealer = Dealer(self._books, clock, self.accounts)
@@ -137,7 +138,7 @@ class Desk:
             timeframe: only for accounts of this one; None = for all.
         """
         accounts, books = self._walked.get(timeframe, ()), self._books
-        told = books.wants(fact.MARKET_DATA_UPDATE)
+        told = self._wanted(fact.MARKET_DATA_UPDATE)
         for account in accounts:
             with account.lock:
                 if books.shared:

@@ -15,7 +15,7 @@ from closingbell.core.amount import ZERO, plain
 from closingbell.core.book import RoundTrip
 from closingbell.core.entry import Entry, EntryKind
 from closingbell.core.error import NoPrice
-from closingbell.core.ledger import Change, Fact, Holder, OrderChange, Snapshot
+from closingbell.core.ledger import AccountRecord, Change, Fact, Holder, OrderChange, Snapshot
 from closingbell.core.order import WORKING_STATES, Order, OrderState
 from closingbell.trading import fact, valuation
 from closingbell.trading.account import Account
@@ -333,15 +333,14 @@ class Draft:
                 symbol: [plain(last), plain(taken)]
                 for symbol, (last, taken) in self.volumes.items()
             }
-        cursor, opened = self.cursor
-        record = account.record._replace(
-            seq=self.book.seq,
-            peak=self.peak,
-            cursor=cursor,
-            cursor_opened=opened,
-            prices=dict(account.prices),
-            breached=self.breached,
-            sync=sync,
+        record = AccountRecord(
+            *account.record[:6],
+            self.book.seq,
+            self.peak,
+            *self.cursor,
+            dict(account.prices),
+            self.breached,
+            sync,
         )
         return Change(
             record,

@@ -79,7 +79,7 @@ class MemoryLedger:
             shelf = self._shelf(change.account.name)
             self._check(shelf, change)
             version = change.account.version + 1
-            shelf.record = change.account._replace(version=version)
+            shelf.record = change.account.at_version(version)
             shelf.entries.extend(change.entries)
             for order in change.orders:
                 self._put(shelf, order)

@@ -50,9 +50,11 @@ def decide_opening(draft: Draft, slices: Sequence[Slice]) -> Draft:
     """Bars start: corporate actions, then orders fill at the first prices."""
     account = draft.account
     draft.cursor = (draft.at, True)
-    for action in dict.fromkeys(action for part in slices for action in part.actions):
+    actions = dict.fromkeys(action for part in slices for action in part.actions)
+    for action in actions:
         book_action(draft, action)
-    draft.revalue()
+    if actions:
+        draft.revalue()
     bars = {bar.symbol: bar for part in slices for bar in part.bars}
     if account.counts_volumes:
         for symbol in bars:
