@@ -20,6 +20,7 @@ from closingbell.core.order import Order, Side
 from closingbell.trading.account import Account
 from closingbell.trading.market.reader import MarketReader
 from closingbell.trading.order_word import MARKET, Terms
+from closingbell.trading.pace import Pace
 from closingbell.trading.placement import Placement
 from closingbell.trading.symbol import resolve
 from closingbell.trading.ticket import Ticket
@@ -38,9 +39,10 @@ class Seat:
         market: what may be known of the market now.
         slept: desk microseconds that the attempt has slept through `algorithm.sleep`.
         reduced: what its percentage sales were, by account and symbol.
+        pace: keeps the attempt in step with the market; None in a backtest.
     """
 
-    __slots__ = ("_asked", "_met", "_ready", "call", "clock", "desk", "market", "reduced", "slept")
+    __slots__ = ("_asked", "_met", "call", "clock", "desk", "market", "pace", "reduced", "slept")
 
     def __init__(
         self,
@@ -48,7 +50,7 @@ class Seat:
         clock: Clock,
         desk: Desk,
         market: MarketReader,
-        ready: Callable[[str], None] | None,
+        pace: Pace | None,
     ) -> None:
         """Take a seat.
 
@@ -57,7 +59,7 @@ class Seat:
             clock: the desk's time.
             desk: where accounts are.
             market: point-in-time reads.
-            ready: called with an account's name before it is asked.
+            pace: keeps the attempt in step with the market; None in a backtest.
         """
         self.call = call
         self.clock = clock
@@ -65,7 +67,7 @@ class Seat:
         self.market = market
         self.slept = 0
         self.reduced: dict[tuple[str, str], Order] = {}
-        self._ready = ready
+        self.pace = pace
         self._met: set[str] | None = None
         self._asked: dict[str, int] | None = None
 
@@ -75,9 +77,33 @@ class Seat:
         Raises:
             UnknownAccount: it was not added.
         """
-        if self._ready is not None:
-            self._ready(name)
+        if self.pace is not None:
+            self.pace.ready(name, self.due)
         return self.desk.account(name)
+
+    # --- when ----------------------------------------------------------------------------
+
+    @property
+    def due(self) -> int:
+        """The attempt's own instant: when its run was due, and what it has slept since."""
+        return self.call.claim.due_at + self.slept
+
+    def now(self) -> int:
+        """Return the instant that it is for the attempt, in microseconds.
+
+        On a clock that runs faster than the machine's, as in a replay, how long the machine took
+        is not market time: there it is the attempt's own instant.
+        """
+        return self.due if self.clock.speed > 1 else self.clock.micros()
+
+    def slumber(self, seconds: float) -> int:
+        """Note that the attempt sleeps for so long; return until when."""
+        until = self.due if self.clock.speed > 1 else self.clock.micros()
+        micros = round(max(seconds, 0) * 1_000_000)
+        self.slept += micros
+        if self.pace is not None:
+            self.pace.asleep(self.call.claim.id, until + micros)
+        return until + micros
 
     # --- in whose name -------------------------------------------------------------------
 
@@ -94,8 +120,7 @@ class Seat:
         to run it: the first opening print at or after that instant is its own, in a backtest
         and in a replay alike. Once the market has moved past it, it counts from now.
         """
-        claim = self.call.claim
-        instant = claim.due_at + self.slept
+        claim, instant = self.call.claim, self.due
         if account.cursor > instant or not account.broker.matches:
             instant = self.clock.micros()
         return Placement(
@@ -153,6 +178,9 @@ class Seat:
         if symbol in self.market.symbols():
             newest = self.market.get(symbol, account.terms.timeframe, limit=1)
             if newest:
+                # The account has seen no bar of it yet; its orders need a price.
+                with account.lock:
+                    account.quote(symbol, newest[-1].end, newest[-1].close)
                 return newest[-1].close
         raise NoPrice(symbol, from_micros(self.clock.micros()))
 
@@ -185,7 +213,12 @@ class Seat:
         by = self.placement(account)
         ticket = Ticket(account.terms.name, symbol, side, terms.type, ONE, *terms[1:], key)
         met = self._meet(ticket, by)
-        quantity = size() if met is None else met.quantity
+        if met is not None:
+            quantity = met.quantity
+        else:
+            quantity = size()
+            if account.broker.matches:
+                self.price(account, symbol)
         order = self.desk.place(ticket._replace(quantity=Decimal(quantity)), self.holder, by)
         if self._met is not None:
             self._met.add(order.id)
