@@ -14,7 +14,7 @@ from closingbell.trading.market.shelf import ARCHIVE, Shelf
 
 #: Bars held at once while several symbols are read side by side.
 _HELD = 65_536
-_SMALLEST, _LARGEST = 256, 8_192
+_SMALLEST, _LARGEST = 256, 2_048
 #: So often a file may be replaced under a reader before it gives up.
 _PATIENCE = 20
 _EVER = -(1 << 62)
