@@ -45,12 +45,22 @@ def closes(catalogue: BarCatalogue) -> list[int]:
     return [int(bar.close) for bar in catalogue.bars("X", "1m", 0, EVER)]
 
 
-def writer(address: str, folder: Path, first: int, step: int, count: int) -> Any:
-    words = [address, str(folder), str(first), str(step), str(count)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.market_writer", *words],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+@pytest.fixture
+def writer(store_address: str, tmp_path: Path) -> Iterator[Writer]:
+    """Starts processes that store bars: (first minute, step, count)."""
+    started: list[Any] = []
+
+    def start(*numbers: int) -> Any:
+        words = [store_address, str(tmp_path / "market"), *map(str, numbers)]
+        command = [sys.executable, "-m", "tests.integration.market_writer", *words]
+        started.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 def events(store: Store) -> list[str]:
