@@ -1,0 +1,295 @@
+"""Stored backtests: listed, shown, compared, written as pages, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from closingbell.cli.failure import guarded
+from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
+from closingbell.core.error import SubmitError, UnknownBacktest
+
+if TYPE_CHECKING:
+    from closingbell.app import App
+    from closingbell.cli.output import Output
+    from closingbell.core.ledger import BacktestRecord
+    from closingbell.simulation.report import Report
+
+BacktestId = Annotated[
+    str, typer.Argument(metavar="ID", help="The backtest's id, or its first letters.")
+]
+AccountName = Annotated[
+    str | None, typer.Option("--account", help="Whose; default main, or the only one.")
+]
+HtmlFile = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page, too.")
+]
+
+
+@guarded
+def list_backtests(
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")
+    ] = 20,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List stored backtests, the newest first."""
+    from closingbell.cli.backtest_shape import record_shape
+    from closingbell.core.clock import from_micros
+    from closingbell.simulation.figure_text import percent, window_text
+
+    with _stored(app_target, database, as_json) as (app, out):
+        records = app.store.backtests.recent(limit)
+    if as_json:
+        out.document({"backtests": [record_shape(record) for record in records]})
+        return
+
+    def figure(record: BacktestRecord, metric: str) -> str | None:
+        value = record.summary["metrics"][metric]
+        if value is None:
+            return None
+        return f"{value:.2f}" if metric == "sharpe" else percent(value)
+
+    rows = [
+        (
+            record.id,
+            record.name,
+            window_text(record.summary["start"], record.summary["end"], app.settings.timezone),
+            figure(record, "total_return"),
+            figure(record, "sharpe"),
+            figure(record, "max_drawdown"),
+            record.summary["trades"],
+            from_micros(record.finished_at),
+        )
+        for record in records
+    ]
+    columns = ("id", "name", "window", "return", "sharpe", "drawdown", "trades", "made")
+    out.table(columns, rows, "no backtests are stored")
+
+
+@guarded
+def show(
+    backtest_id: BacktestId,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show a stored backtest's figures, and how its tasks fared."""
+    with _stored(app_target, database, as_json) as (app, out):
+        tell_report(_read(app, backtest_id), out, None)
+
+
+@guarded
+def compare(
+    left: Annotated[
+        str, typer.Argument(metavar="LEFT", help="One backtest's id, or its first letters.")
+    ],
+    right: Annotated[str, typer.Argument(metavar="RIGHT", help="The other one's.")],
+    account: AccountName = None,
+    html_file: HtmlFile = None,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show what two stored backtests differ in, and the first trade where they part."""
+    from closingbell.cli.backtest_shape import comparison_shape
+    from closingbell.simulation.comparison import compare as compared
+
+    with _stored(app_target, database, as_json) as (app, out):
+        found = compared(_read(app, left), _read(app, right), account)
+        if html_file is not None:
+            out.note(f"the page is {found.to_html(_writable(html_file))}")
+        if as_json:
+            out.document(comparison_shape(found))
+        else:
+            out.say(found.text().rstrip())
+
+
+@guarded
+def html(
+    backtest_id: BacktestId,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the page.")],
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write a stored backtest as one page that needs no server and no network."""
+    with _stored(app_target, database, as_json) as (app, out):
+        report = _read(app, backtest_id)
+        path = report.to_html(_writable(file))
+    if as_json:
+        out.document({"id": report.id, "html": str(path)})
+    else:
+        out.note(f"the page is {path}")
+
+
+@guarded
+def trades(
+    backtest_id: BacktestId,
+    account: AccountName = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", help="Only of this symbol.")] = None,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List a stored backtest's trades; with --json one document for each."""
+    from closingbell.cli.backtest_shape import trade_shape
+    from closingbell.core.clock import from_micros
+
+    with _stored(app_target, database, as_json) as (app, out):
+        found = [
+            trade
+            for trade in _read(app, backtest_id).account(account).trades
+            if symbol is None or trade.symbol == symbol
+        ]
+    if as_json:
+        for trade in found:
+            out.line(trade_shape(trade))
+        return
+    rows = [
+        (
+            from_micros(trade.at),
+            "buy" if trade.quantity > 0 else "sell",
+            trade.symbol,
+            f"{abs(trade.quantity):f}",
+            f"{trade.price:f}",
+            f"{abs(trade.amount):.2f}",
+            f"{trade.fee:.2f}",
+            trade.currency,
+            trade.task,
+        )
+        for trade in found
+    ]
+    columns = ("time", "side", "symbol", "quantity", "price", "amount", "fee", "currency", "task")
+    out.table(columns, rows, "no trades match")
+
+
+@guarded
+def firings(
+    backtest_id: BacktestId,
+    task: Annotated[str | None, typer.Option("--task", help="Only this task's.")] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="Only in this state, such as skipped.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")
+    ] = None,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List each firing and run of a stored backtest, and why it was skipped or failed.
+
+    With --json it writes one document a line. They come in the order in which they ended.
+    """
+    from itertools import islice
+
+    from closingbell.cli.backtest_shape import firing_shape
+    from closingbell.core.clock import from_micros
+    from closingbell.simulation.figure_text import seconds_text
+
+    with _stored(app_target, database, as_json) as (app, out):
+        matching = (
+            line
+            for line in _read(app, backtest_id).firings()
+            if (task is None or line.task == task) and (state is None or line.state == state)
+        )
+        found = islice(matching, limit)
+        if as_json:
+            for line in found:
+                out.line(firing_shape(line))
+            return
+        rows = [
+            (
+                from_micros(line.at),
+                line.task,
+                line.state,
+                line.attempt,
+                seconds_text(line.duration_s),
+                line.reason,
+                line.run_id,
+            )
+            for line in found
+        ]
+    columns = ("time", "task", "state", "attempt", "took", "why", "run")
+    out.table(columns, rows, "no firings match")
+
+
+@guarded
+def rm(
+    backtest_id: BacktestId,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Delete a stored backtest."""
+    with _stored(app_target, database, as_json) as (app, out):
+        found = app.store.backtests.get(backtest_id).id
+        if not app.store.backtests.remove(found):
+            raise UnknownBacktest(found)
+    if as_json:
+        out.document({"id": found, "removed": True})
+    else:
+        out.note(f"backtest {found} is deleted")
+
+
+# --- shared ------------------------------------------------------------------------------
+
+
+@contextmanager
+def _stored(
+    app_target: str | None, database: str | None, as_json: bool
+) -> Iterator[tuple[App, Output]]:
+    from closingbell.cli.access import app_of_settings, opened
+    from closingbell.cli.output import Output
+
+    app = app_of_settings(database, app_target)
+    with opened(app):
+        yield app, Output(as_json, app.settings.timezone)
+
+
+def _read(app: App, backtest_id: str) -> Report:
+    from closingbell.simulation.report import read_report
+
+    return read_report(app.store.backtests, backtest_id)
+
+
+def tell_report(report: Report, out: Output, html_file: Path | None) -> None:
+    """Write a report's summary, or its document, and its page where one is asked for.
+
+    Raises:
+        SubmitError: the page has no place.
+    """
+    from closingbell.cli.backtest_shape import report_shape
+
+    path = None if html_file is None else report.to_html(_writable(html_file))
+    if out.as_json:
+        out.document({**report_shape(report), "html": None if path is None else str(path)})
+        return
+    out.say(report.summary().rstrip())
+    if path is not None:
+        out.note(f"the page is {path}")
+
+
+def _writable(path: Path) -> Path:
+    """Return a file's path, unless its folder is not there.
+
+    Raises:
+        SubmitError: the folder is missing, or the path is one.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise SubmitError("file", str(path), "a file in a folder that is there")
+    return path
