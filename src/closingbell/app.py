@@ -11,16 +11,17 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Unpack, overload
 
 from closingbell.core.clock import Clock, SystemClock
-from closingbell.core.error import AppNotRunning, TaskDefinitionError
+from closingbell.core.error import AppNotRunning, BacktestError, TaskDefinitionError
 from closingbell.core.identity import RunIds
 from closingbell.core.registry import TaskRegistry
 from closingbell.core.run import Run, RunState
 from closingbell.core.schedule import Schedule
+from closingbell.core.stand_in import StandIn, current_stand_in
 from closingbell.core.task import TaskDefinition
 from closingbell.core.trigger import Trigger
 from closingbell.declarations import Declarations
@@ -42,8 +43,10 @@ if TYPE_CHECKING:
     from closingbell.centre.retry_controller import RetryController
     from closingbell.centre.scheduler import TaskScheduler
     from closingbell.core.event_trigger import EventTrigger
+    from closingbell.intake import Intake
     from closingbell.machinery import Machinery
     from closingbell.schedule_handle import ScheduleHandle
+    from closingbell.simulation.report import Report
     from closingbell.store.store import Store
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -255,6 +258,7 @@ class App:
         """
         from closingbell.executor.child import IN_CHILD
 
+        self._refuse_inside("start")
         if IN_CHILD or App.importing:
             # A script without a main guard is imported again by its child processes, and by
             # the command line, which then starts the app itself.
@@ -270,6 +274,7 @@ class App:
         Args:
             grace_s: seconds; default the setting.
         """
+        self._refuse_inside("stop")
         self._stop_asked.set()
         with self._lock:
             machinery, self._machinery = self._machinery, None
@@ -292,6 +297,7 @@ class App:
 
     def ask_stop(self) -> None:
         """Let a blocking `start` return; for signal handlers and other threads."""
+        self._refuse_inside("ask_stop")
         self._stop_asked.set()
 
     def wait(self) -> None:
@@ -309,6 +315,77 @@ class App:
             for number, handler in before.items():
                 signal.signal(number, handler)
             self.stop()
+
+    def backtest(
+        self,
+        start: datetime | date | str | None = None,
+        end: datetime | date | str | None = None,
+        data: Any = None,
+        *,
+        cash: Any = None,
+        symbols: str | Sequence[str] | None = None,
+        timeframe: str | None = None,
+        tasks: Sequence[TaskRef] | None = None,
+        seed: int = 0,
+        freeze: bool = False,
+        name: str | None = None,
+        store: bool = True,
+        progress: Callable[[int], None] | None = None,
+        fee: Any = None,
+        slippage: Any = None,
+        fill: str | None = None,
+        volume_share: Any = None,
+    ) -> Report:
+        """Run the app's tasks, schedules and events on history, with simulated money.
+
+        Nothing of the live store is touched; only the finished report is put there.
+
+        Args:
+            start: begin here; a date is its first moment in the app's zone, None the data's start.
+            end: end here; a date is all of that day, None the data's end.
+            data: bars by symbol, a table, the path of a file or folder, or any source of bars;
+                default the app's market data.
+            cash: what the main account begins with; default as it is declared.
+            symbols: only bars of these.
+            timeframe: of the bars that fill orders; default the account's.
+            tasks: only these take part.
+            seed: of every chance; the same seed gives the same bytes.
+            freeze: tasks that call `datetime.now()`, `time.time()` or `time.sleep()` see and take
+                simulated time, too; needs `closingbell[freeze]`, and holds for the whole process.
+            name: of the report.
+            store: put the report into the app's store.
+            progress: called with the simulated instant, in microseconds, several times a second.
+            fee: of each trade, such as "0.1%"; default the account's.
+            slippage: by how much market orders trade worse, such as "0.05%".
+            fill: market orders fill at the "next_open", or at the "close" of their bar.
+            volume_share: the fraction of a bar's volume that an account may take.
+
+        Raises:
+            BacktestError: it cannot be run as it was asked for; the message says what to do.
+            MarketDataError: the data cannot be right.
+        """
+        from closingbell.backtesting.course import Asked, Course
+
+        self._refuse_inside("backtest")
+        asked = Asked(
+            start=start,
+            end=end,
+            data=data,
+            cash=cash,
+            symbols=symbols,
+            timeframe=timeframe,
+            tasks=tasks,
+            seed=seed,
+            freeze=freeze,
+            name=name,
+            store=store,
+            progress=progress,
+            fee=fee,
+            slippage=slippage,
+            fill=fill,
+            volume_share=volume_share,
+        )
+        return Course(self, asked).run()
 
     # --- submitting and asking -----------------------------------------------------------
 
@@ -347,7 +424,7 @@ class App:
 
         definition = self._resolve(task)
         options = Options(at, delay, priority, tags, key)
-        return self.handle(self.machinery.intake.submit(definition, payload, options, connection))
+        return self.handle(self._intake.submit(definition, payload, options, connection))
 
     def submit_many(
         self,
@@ -368,7 +445,7 @@ class App:
 
         definition = self._resolve(task)
         options = Options(at, delay, priority, tags)
-        return self.machinery.intake.submit_many(definition, list(payloads), options, connection)
+        return self._intake.submit_many(definition, list(payloads), options, connection)
 
     def trigger_event(
         self, event_type: str, data: Mapping[str, Any] | None = None, *, connection: Any = None
@@ -380,7 +457,7 @@ class App:
             data: merged over a copy of each trigger's payload.
             connection: as in `submit`.
         """
-        return self.machinery.intake.trigger_event(event_type, dict(data or {}), connection)
+        return self._intake.trigger_event(event_type, dict(data or {}), connection)
 
     def get_run(self, run_id: str) -> Run:
         """Return a run with its attempts.
@@ -426,7 +503,8 @@ class App:
         `last_error` (None after a success), `last_success`, `next_run` and `running`
         (how many run now). Times are aware, in UTC.
         """
-        return self.machinery.task_status()
+        inside = current_stand_in.get()
+        return self.machinery.task_status() if inside is None else inside.task_status()
 
     @property
     def scheduler(self) -> TaskScheduler:
@@ -475,6 +553,7 @@ class App:
 
         if IN_CHILD:
             raise AppNotRunning("using the store inside a child process of a process task")
+        self._refuse_inside("of the live store")
         with self._lock:
             if self._machinery is not None and self._machinery.pid != os.getpid():
                 # A forked child must not use its parent's connections and threads.
@@ -493,6 +572,23 @@ class App:
 
     # --- inside --------------------------------------------------------------------------
 
+    @property
+    def _intake(self) -> Intake | StandIn:
+        """Where submissions and events go: in a backtest's task to the simulation."""
+        inside = current_stand_in.get()
+        return self.machinery.intake if inside is None else inside
+
+    @staticmethod
+    def _refuse_inside(what: str) -> None:
+        """Refuse to a backtest's task what would reach the live app."""
+        if current_stand_in.get() is not None:
+            raise BacktestError(
+                f"a use {what}" if what.startswith("of ") else f"app.{what}()",
+                "called by a task inside a backtest",
+                "submit, submit_many, trigger_event and get_task_status, which go to the "
+                "simulation, or calls of algorithm",
+            )
+
     def _face(self, face: Callable[..., _Face], *more: Any) -> _Face:
         name = face.__name__
         if name not in self._faces:
@@ -502,6 +598,7 @@ class App:
 
     def declare(self, declaration: Callable[[Machinery], Any]) -> None:
         """Apply something to the store now if it is open, and whenever it is opened."""
+        self._refuse_inside("of the live agenda")
         with self._lock:
             self._declared.append(declaration)
             if self._machinery is not None:
@@ -537,6 +634,7 @@ class App:
         return define(handler, name, options, self.settings.timezone)  # type: ignore[arg-type]
 
     def _added(self, task: TaskDefinition) -> None:
+        self._refuse_inside("add_task")
         if task.trigger is not None or task.after:
             from closingbell.submission import check_payload
 
