@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from itertools import chain
 
 from closingbell.core.bar import QUOTE, BarSource, SessionHours, timeframe_seconds
 from closingbell.core.clock import from_micros
 from closingbell.trading.market.protocol import Gap
+from closingbell.trading.market.span import sessions_around
 
-_DAY = 86_400_000_000
 _EVER = 1 << 62
 
 
@@ -54,8 +53,7 @@ def find_gaps(
 def _sessions(source: BarSource, timeframe: str, hours: SessionHours) -> list[tuple[int, int]]:
     start, end = source.span(timeframe) or (0, 0)
     first, last = from_micros(start).date(), from_micros(end).date()
-    margin = timedelta(days=1)
-    return [(opens, closes) for _, opens, closes in hours(first - margin, last + margin)]
+    return [(opens, closes) for _, opens, closes in sessions_around(hours, first, last)]
 
 
 def _by_step(spans: Iterator[tuple[int, int]], step: int) -> Iterator[tuple[int, int, int]]:

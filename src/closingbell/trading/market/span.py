@@ -38,6 +38,23 @@ def day_span(day: date, zone: ZoneInfo | None, days: int = 1) -> tuple[int, int]
     return to_micros(midnight), to_micros(midnight + timedelta(days=days))
 
 
+def sessions_around(
+    hours: SessionHours, first: date, last: date
+) -> Sequence[tuple[date, int, int]]:
+    """Return the sessions of dates and of the day before and after, where those are known.
+
+    A session may open on the evening before its date, and its instants may lie on another date
+    in UTC.
+
+    Raises:
+        CalendarError: the dates themselves are not known.
+    """
+    try:
+        return hours(first - _MARGIN, last + _MARGIN)
+    except CalendarError:
+        return hours(first, last)
+
+
 class Spans:
     """What turns the times of rows into starts and ends.
 
@@ -104,7 +121,7 @@ class Spans:
     ) -> list[tuple[int, int]]:
         days = [stamp.day or from_micros(stamp.at or 0).date() for stamp in stamps]
         try:
-            known = hours(min(days) - _MARGIN, max(days) + _MARGIN)
+            known = sessions_around(hours, min(days), max(days))
         except CalendarError as problem:
             raise MarketDataError(
                 symbol,

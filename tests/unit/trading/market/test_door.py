@@ -169,6 +169,16 @@ def test_day_beyond_the_calendar_is_refused_and_says_so() -> None:
         read_bars("X", [{"date": "1970-02-03", **OHLC}], hours=unknown)
 
 
+def test_first_and_last_known_day_of_a_calendar_are_read() -> None:
+    def known(first: date, last: date) -> list[tuple[date, int, int]]:
+        if first < date(2024, 1, 3) or last > date(2024, 1, 4):
+            raise CalendarError("XNYS", "it is known for two days")
+        return weekday_hours(first, last)
+
+    days = [{"date": day, **OHLC} for day in ("2024-01-03", "2024-01-04")]
+    assert len(read_bars("X", days, hours=known).bars) == 2
+
+
 def test_week_starts_at_its_date() -> None:
     (week,) = read_bars("X", [{"date": "2024-01-01", **OHLC}], timeframe="1w").bars
     assert (week.start, week.end) == (START, START + 7 * DAY)
