@@ -23,6 +23,7 @@ from closingbell.cli.stored_backtests import (
     firings,
     html,
     list_backtests,
+    require_place,
     rm,
     show,
     tell_report,
@@ -98,6 +99,7 @@ def run(
 
     app = app_of_target(require_target(target, app_target), database, assignments)
     out = Output(as_json, app.settings.timezone)
+    page = None if html_file is None else require_place(html_file)
     given: dict[str, Any] = {
         "data": data,
         "symbols": None if symbols is None else _symbols(symbols),
@@ -117,7 +119,7 @@ def run(
                 progress=progress,
                 **chosen,
             )
-        tell_report(report, out, html_file)
+        tell_report(report, out, page)
         if not as_json:
             kept = "was not stored" if no_store else f"is stored as {report.id}"
             took = "" if report.machine_s is None else f" in {report.machine_s:.1f} s"

@@ -107,7 +107,7 @@ def compare(
     with _stored(app_target, database, as_json) as (app, out):
         found = compared(_read(app, left), _read(app, right), account)
         if html_file is not None:
-            out.note(f"the page is {found.to_html(_writable(html_file))}")
+            out.note(f"the page is {found.to_html(require_place(html_file))}")
         if as_json:
             out.document(comparison_shape(found))
         else:
@@ -126,7 +126,7 @@ def html(
     """Write a stored backtest as one page that needs no server and no network."""
     with _stored(app_target, database, as_json) as (app, out):
         report = _read(app, backtest_id)
-        path = report.to_html(_writable(file))
+        path = report.to_html(require_place(file))
     if as_json:
         out.document({"id": report.id, "html": str(path)})
     else:
@@ -145,14 +145,17 @@ def trades(
 ) -> None:
     """List a stored backtest's trades; with --json one document for each."""
     from closingbell.cli.backtest_shape import trade_shape
+    from closingbell.cli.output import Output
     from closingbell.core.clock import from_micros
 
-    with _stored(app_target, database, as_json) as (app, out):
-        found = [
-            trade
-            for trade in _read(app, backtest_id).account(account).trades
-            if symbol is None or trade.symbol == symbol
-        ]
+    with _stored(app_target, database, as_json) as (app, _):
+        report = _read(app, backtest_id)
+    found = [
+        trade
+        for trade in report.account(account).trades
+        if symbol is None or trade.symbol == symbol
+    ]
+    out = Output(as_json, report.timezone)
     if as_json:
         for trade in found:
             out.line(trade_shape(trade))
@@ -197,13 +200,16 @@ def firings(
     from itertools import islice
 
     from closingbell.cli.backtest_shape import firing_shape
+    from closingbell.cli.output import Output
     from closingbell.core.clock import from_micros
     from closingbell.simulation.figure_text import seconds_text
 
-    with _stored(app_target, database, as_json) as (app, out):
+    with _stored(app_target, database, as_json) as (app, _):
+        report = _read(app, backtest_id)
+        out = Output(as_json, report.timezone)
         matching = (
             line
-            for line in _read(app, backtest_id).firings()
+            for line in report.firings()
             if (task is None or line.task == task) and (state is None or line.state == state)
         )
         found = islice(matching, limit)
@@ -268,14 +274,10 @@ def _read(app: App, backtest_id: str) -> Report:
 
 
 def tell_report(report: Report, out: Output, html_file: Path | None) -> None:
-    """Write a report's summary, or its document, and its page where one is asked for.
-
-    Raises:
-        SubmitError: the page has no place.
-    """
+    """Write a report's summary, or its document, and its page where one is asked for."""
     from closingbell.cli.backtest_shape import report_shape
 
-    path = None if html_file is None else report.to_html(_writable(html_file))
+    path = None if html_file is None else report.to_html(html_file)
     if out.as_json:
         out.document({**report_shape(report), "html": None if path is None else str(path)})
         return
@@ -284,8 +286,8 @@ def tell_report(report: Report, out: Output, html_file: Path | None) -> None:
         out.note(f"the page is {path}")
 
 
-def _writable(path: Path) -> Path:
-    """Return a file's path, unless its folder is not there.
+def require_place(path: Path) -> Path:
+    """Return a page's path, unless it cannot be written there.
 
     Raises:
         SubmitError: the folder is missing, or the path is one.

@@ -194,3 +194,115 @@ def test_database_that_is_not_there_is_not_made(desk: Path, command: Command) ->
     answer = command("backtest", "list", "--database", "none.db")
     assert answer.code == 4
     assert not (desk / "none.db").exists()
+
+
+# --- running one --------------------------------------------------------------------------
+
+TRADING_DESK = """
+from closingbell import Skip, create_app
+
+app = create_app("sqlite:///desk.db", timezone="America/New_York", guardian=False)
+
+@app.task(session="XNYS close", priority=2)
+def hold(algorithm):
+    if algorithm.get_position("IBM"):
+        return Skip("held")
+    print("buying")
+    algorithm.order_target_percent("IBM", 0.5)
+
+@app.task(session="XNYS open", retries=0)
+def break_down(algorithm):
+    raise ValueError("no feed")
+"""
+MARCH = ("--from", "2012-03-05", "--to", "2012-03-09")
+
+
+@pytest.fixture
+def trading(desk: Path) -> Path:
+    """The working folder with a desk that trades."""
+    (desk / "desk.py").write_text(TRADING_DESK)
+    return desk
+
+
+def test_backtest_tells_its_summary_and_is_stored(trading: Path, command: Command) -> None:
+    answer = command("backtest", "desk:app", *MARCH, "--name", "march", "--html", "march.html")
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("march (")
+    assert "2012-03-05 to 2012-03-09, seed 0" in answer.out
+    lines = [" ".join(line.split()) for line in answer.out.splitlines()]
+    assert "hold 5 1 0 4 held (4)" in lines
+    assert any(line.startswith("break_down 5 0 5 0") for line in lines)
+    assert "buying" not in answer.out, "what tasks print is no data"
+    assert "march.html" in answer.err
+    assert "no feed" in (trading / "march.html").read_text("utf-8")
+    stored = command("backtest", "list", *ON_DESK, "--json").json["backtests"]
+    assert [each["name"] for each in stored] == ["march"]
+    assert stored[0]["id"] in answer.out
+    shown = command("backtest", "show", stored[0]["id"], *ON_DESK)
+    assert shown.out == answer.out
+    orders = command("backtest", "trades", stored[0]["id"], *ON_DESK).out.splitlines()
+    assert len(orders) == 2
+    assert "2012-03-06 09:30:00 EST" in orders[1], "the open after the close that decided"
+
+
+def test_same_backtest_is_stored_once_and_its_json_is_the_same(
+    trading: Path, command: Command
+) -> None:
+    first, second = (command("backtest", "desk", *MARCH, "--json") for _ in range(2))
+    assert first.code == 0, first.err
+    assert first.out == second.out
+    assert len(command("backtest", "list", *ON_DESK, "--json").json["backtests"]) == 1
+    seeded = command("backtest", "desk", *MARCH, "--json", "--seed", "5").json
+    assert seeded["id"] != first.json["id"]
+    assert seeded["accounts"] == first.json["accounts"], "nothing of it is left to chance"
+
+
+def test_backtest_that_is_not_stored_leaves_no_database(trading: Path, command: Command) -> None:
+    answer = command(
+        "backtest", "--app", "desk", *MARCH, "--no-store", "--cash", "2500.50", "--json"
+    )
+    assert answer.code == 0, answer.err
+    assert answer.json["accounts"]["main"]["metrics"]["initial_value"] == "2500.5"
+    assert not (trading / "desk.db").exists()
+
+
+def test_backtest_on_prices_of_a_file(trading: Path, command: Command) -> None:
+    rows = ["symbol,date,open,high,low,close,volume"]
+    rows += [f"IBM,2012-03-{day:02},100,120,99,{100 + day},1000" for day in (5, 6, 7, 8, 9)]
+    (trading / "prices.csv").write_text("\n".join(rows) + "\n")
+    answer = command(
+        "backtest", "desk", "--data", "prices.csv", "--symbols", "IBM", "--no-store", "--json"
+    )
+    assert answer.code == 0, answer.err
+    main = answer.json["accounts"]["main"]
+    assert (main["trades"], main["positions"][0]["price"]) == (1, "109")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--from", "2012-03-09", "--to", "2012-03-05"), "after start"),
+        (("--from", "2031-01-01", "--to", "2031-02-01"), "meets the data"),
+        (("--from", "last week"), "ISO text"),
+        ((*MARCH, "--symbols", "IBN"), "did you mean 'IBM'?"),
+        ((*MARCH, "--timeframe", "soon"), "timeframe"),
+        ((*MARCH, "--cash", "-5"), "above 0"),
+        ((*MARCH, "--data", "none.csv"), "none.csv"),
+    ],
+)
+def test_backtest_that_cannot_be_run_says_why_and_stores_nothing(
+    trading: Path, command: Command, words: tuple[str, ...], said: str
+) -> None:
+    answer = command("backtest", "desk", *words)
+    assert (answer.code, answer.out) == (2, "")
+    assert said in answer.err
+    assert not (trading / "desk.db").exists()
+
+
+def test_page_without_a_place_is_refused_before_anything_runs(
+    trading: Path, command: Command
+) -> None:
+    answer = command("backtest", "desk", *MARCH, "--html", "nowhere/page.html")
+    assert answer.code == 2
+    assert "buying" not in answer.err
+    assert not (trading / "desk.db").exists()
