@@ -54,6 +54,31 @@ _SMALL = (
     " WHERE state = 'scheduled'",
 )
 
+_SERIES = (
+    "WITH RECURSIVE series (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < 20000) "
+)
+#: A desk that has traded for a while: each account has 5,000 entries and 5,000 orders.
+_DESK = (
+    _SERIES
+    + "INSERT INTO accounts (name, currency, initial, broker, opened_at, version, seq, peak,"
+    " cursor_at, cursor_opened, prices, breached, sync) SELECT 'account-' || n, 'USD', '10000',"
+    " 'paper', 0, 0, 5000, '10000', 0, 0, '{}', 0, '{}' FROM series WHERE n < 5",
+    _SERIES + "INSERT INTO orders (id, account, symbol, side, type, quantity, time_in_force, state,"
+    " filled, created_at, effective_at, updated_at, run_id, fence, ordinal, priority)"
+    " SELECT 'order-' || n, 'account-' || (1 + n % 4), 'SYM-' || (n % 20), 'buy', 'market', '10',"
+    " 'gtc', CASE WHEN n % 500 < 4 THEN 'open' ELSE 'filled' END, '0', n, n, n,"
+    " 'run-' || (n / 3), 1, 1 + n % 3, 5 FROM series",
+    _SERIES + "INSERT INTO order_history (order_id, seq, state, changed_at)"
+    " SELECT 'order-' || n, 1, 'new', n FROM series",
+    _SERIES + "INSERT INTO entries (account, seq, kind, happened_at, currency, amount, fee, symbol,"
+    " quantity, price, order_id, external_id) SELECT 'account-' || (1 + n % 4), (n + 3) / 4, 'fill',"
+    " n, 'USD', '-100', '0', 'SYM-' || (n % 20), '10', '10', 'order-' || n, 'x-' || n FROM series"
+    " ORDER BY n",
+    _SERIES + "INSERT INTO snapshots (account, taken_at, value, cash, peak, flows, realized,"
+    " unrealized, exposure) SELECT 'account-' || (1 + n % 4), n, '1', '1', '1', '1', '0', '0', '0'"
+    " FROM series",
+)
+
 
 def seed(database: SqliteDatabase | PostgresDatabase, count: int = COUNT) -> None:
     """Fill a prepared, empty store, and let it gather statistics."""
@@ -67,7 +92,7 @@ def seed(database: SqliteDatabase | PostgresDatabase, count: int = COUNT) -> Non
                 sa.text("UPDATE runs SET lane = :lane WHERE lane = :placeholder"),
                 {"lane": lane, "placeholder": f"placeholder-{number}"},
             )
-        for one in _SMALL:
+        for one in (*_SMALL, *_DESK):
             connection.execute(sa.text(one))
     with database.writing() as connection:
         connection.execute(sa.text("ANALYZE"))

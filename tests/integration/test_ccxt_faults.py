@@ -233,6 +233,25 @@ def test_answer_of_an_earlier_request_is_not_taken_for_this_one(
         broker.submit(limit(2, quantity="0.01"))
 
 
+def test_answer_that_comes_twice_is_not_taken_for_the_next_one(
+    local_exchange: LocalExchange,
+) -> None:
+    broker = local_exchange.broker()
+    orders = [limit(number, quantity="0.01") for number in range(1, 4)]
+    local_exchange.fail(Fault("POST order", accepted=True, twice=True, times=3))
+
+    reports: list[Any] = []
+    for order in orders:
+        try:
+            reports.append(broker.submit(order))
+        except BrokerNonsense:
+            reports.append(broker.find(order))
+
+    assert [report.order_id for report in reports] == [order.id for order in orders]
+    assert [report.broker_id for report in reports] == [str(o.id) for o in local_exchange.orders]
+    assert broker.balances() == {"USDT": D(10_000)}
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -12,12 +12,14 @@ import pytest
 import sqlalchemy as sa
 
 from closingbell.core.clock import SimulatedClock
+from closingbell.core.ledger import Holder
 from closingbell.core.limit import Room
 from closingbell.core.port import Firing, Move
-from closingbell.store import postgres_link, postgres_sql
+from closingbell.store import ledger_sql, postgres_link, postgres_sql
 from closingbell.store.database import PostgresDatabase
 from closingbell.store.sqlite_queue import SqliteQueue
 from closingbell.store.store import Store
+from tests.conformance.books import Account, fill, filled, order, snapshot
 from tests.conformance.desk import START, Desk, FakeClaimer
 from tests.integration.seeded import NOW, seed
 from tests.postgres import PostgresServer
@@ -65,6 +67,13 @@ class Watched:
                         yield _Noting(self, connection)
 
                 patch.setattr(postgres_link.Link, "open", noted)
+                send = ledger_sql._send
+
+                def explained(driver: Any, statement: str, rows: Any) -> Any:
+                    self._explain(driver, statement, rows[0])
+                    return send(driver, statement, rows)
+
+                patch.setattr(ledger_sql, "_send", explained)
             try:
                 yield
             finally:
@@ -122,11 +131,9 @@ def watched(
         server.drop_database(database)
 
 
+_GROWING = "runs|attempts|run_logs|firings|orders|order_history|entries|snapshots"
 #: What reads all of a table that grows without end.
-_SCANS = re.compile(
-    r"Seq Scan on (runs|attempts|run_logs|firings)\b"
-    r"|\bSCAN (runs|attempts|run_logs|firings)(?! USING)\b",
-)
+_SCANS = re.compile(rf"Seq Scan on ({_GROWING})\b|\bSCAN ({_GROWING})(?! USING)\b")
 #: An index that is walked from one end, whose order was asked for and whose walk a LIMIT ends.
 _INDEX = re.compile(r"(?:using|INDEX|Bitmap Index Scan on) (\w+)")
 
@@ -175,7 +182,24 @@ def _id(number: int) -> str:
     return f"{number:032x}"
 
 
+def _key(*tables: str) -> set[str]:
+    """Primary keys, which the databases name differently."""
+    return {f"key of {table}" for table in tables}
+
+
+def _record(watched: Watched) -> None:
+    account = Account(watched.store.ledger, "account-3")
+    account.write(
+        entries=[fill(order_id="order-2")],
+        orders=[order("new", account="account-3")],
+        order_changes=[filled("new"), filled("order-2")],
+        snapshots=[snapshot(NOW, account="account-3")],
+        holder=Holder(_RUNNING, 1),
+    )
+
+
 _ENDED = _id(100)
+_RUNNING = _id(694)
 _VERBS: dict[str, tuple[Callable[[Watched], Any], set[str]]] = {
     "claim": (lambda w: _claim(w, lanes=False), {"runs_claim"}),
     "claim in lanes": (
@@ -236,6 +260,39 @@ _VERBS: dict[str, tuple[Callable[[Watched], Any], set[str]]] = {
         {"runs_finished"},
     ),
     "tasks with ended runs": (lambda w: w.store.retention.tasks(), {"runs_finished"}),
+    "record": (lambda w: _record(w), _key("orders", "order_history")),
+    "order": (lambda w: w.store.ledger.order("order-77"), _key("orders")),
+    "order history": (lambda w: w.store.ledger.order_history("order-77"), _key("order_history")),
+    "working orders": (
+        lambda w: w.store.ledger.orders("account-2", working=True),
+        {"orders_working"},
+    ),
+    "newest orders": (lambda w: w.store.ledger.orders("account-2", limit=20), {"orders_account"}),
+    "orders of a run": (
+        lambda w: w.store.ledger.orders("account-2", run_id="run-77"),
+        {"orders_run"},
+    ),
+    "entries after one": (
+        lambda w: w.store.ledger.entries("account-2", after_seq=4990),
+        _key("entries"),
+    ),
+    "recent entries": (
+        lambda w: w.store.ledger.entries("account-2", after=19_950, kind="fill"),
+        {"entries_happened"},
+    ),
+    "archive": (lambda w: w.store.ledger.archive("account-2", [7, 8], NOW), _key("entries")),
+    "newest snapshots": (
+        lambda w: w.store.ledger.snapshots("account-2", limit=5),
+        _key("snapshots"),
+    ),
+    "snapshots after": (
+        lambda w: w.store.ledger.snapshots("account-2", after=19_950),
+        _key("snapshots"),
+    ),
+    "latch": (
+        lambda w: w.store.ledger.latch("account-2", "drawdown", Holder(_RUNNING, 1), True, NOW),
+        _key("runs"),
+    ),
 }
 
 
@@ -253,6 +310,8 @@ def test_plan_of_each_verb_takes_its_index_and_scans_no_runs(
             continue
         assert not _SCANS.search(plan), f"{statement}\n\n{plan}"
         seen |= set(_INDEX.findall(plan))
+    seen |= {f"key of {name.removesuffix('_pkey')}" for name in seen if name.endswith("_pkey")}
+    seen |= {f"key of {name[17:-2]}" for name in seen if name.startswith("sqlite_autoindex_")}
     if "runs_pkey" in wanted:
         assert seen & wanted
     else:

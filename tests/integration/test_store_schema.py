@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 from closingbell.core.clock import SystemClock
 from closingbell.core.error import SchemaMismatch, StoreError
 from closingbell.store import migrate
+from closingbell.store.append_only import GUARDS
 from closingbell.store.database import open_database
 from closingbell.store.schema import SCHEMA_REVISION, metadata
 from closingbell.store.store import open_store
@@ -44,6 +45,9 @@ UNION ALL SELECT 'column ' || table_name || '.' || column_name || ' ' || data_ty
 UNION ALL SELECT 'options ' || relname || ' ' || array_to_string(
     (SELECT array_agg(o ORDER BY o) FROM unnest(reloptions) AS o), ' ')
   FROM pg_class WHERE relnamespace = 'public'::regnamespace AND reloptions IS NOT NULL
+UNION ALL SELECT 'trigger ' || pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT 'function ' || pg_get_functiondef(oid)
+  FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 """
 
 
@@ -83,6 +87,7 @@ def test_revisions_and_metadata_make_the_same_schema(
     assert _facts(store_address) == expected
     assert sum("WHERE" in fact for fact in expected) >= 12
     assert sum("CHECK" in fact for fact in expected) >= 10
+    assert sum("CREATE TRIGGER" in fact for fact in expected) >= len(GUARDS)
 
 
 def test_revisions_leave_nothing_for_alembic_to_find(store_address: str) -> None:
