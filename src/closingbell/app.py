@@ -43,11 +43,17 @@ if TYPE_CHECKING:
     from closingbell.centre.retry_controller import RetryController
     from closingbell.centre.scheduler import TaskScheduler
     from closingbell.core.event_trigger import EventTrigger
+    from closingbell.desk_setup import BrokerOptions
     from closingbell.intake import Intake
     from closingbell.machinery import Machinery
     from closingbell.schedule_handle import ScheduleHandle
     from closingbell.simulation.report import Report
     from closingbell.store.store import Store
+    from closingbell.trading.broker.protocol import Broker
+    from closingbell.trading.desk import Desk
+    from closingbell.trading.market.catalogue import BarCatalogue
+    from closingbell.trading.portfolio import Portfolio
+    from closingbell.trading.terms import AccountTerms
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Face = TypeVar("_Face")
@@ -120,6 +126,7 @@ class App:
         self._stop_asked = threading.Event()
         self._declared: list[Callable[[Machinery], Any]] = []
         self._declarations = Declarations()
+        self._accounts: dict[str, AccountTerms] = {}
         self._faces: dict[str, Any] = {}
 
     # --- declaring ---------------------------------------------------------------------
@@ -242,6 +249,62 @@ class App:
         self._declarations.add(trigger)
         self.declare(lambda m: put_event_trigger(m.store, trigger, m.clock.micros()))
         return trigger.id
+
+    def add_account(
+        self,
+        name: str = "main",
+        cash: Any = 10_000,
+        currency: str = "USD",
+        broker: str | Broker = "paper",
+        *,
+        timeframe: str = "1d",
+        calendar: str | None = None,
+        short: bool = False,
+        leverage: Any = 1,
+        lot: Any = None,
+        max_drawdown: Any = None,
+        **options: Unpack[BrokerOptions],
+    ) -> None:
+        """Add an account that tasks can trade; without any, tasks get a paper account "main".
+
+        It is opened, with its cash, when the app first starts; later starts find it as it stands.
+
+        Args:
+            name: unique; a task names it with `account=`, and "main" is the default.
+            cash: what it begins with.
+            currency: in which it is valued.
+            broker: "paper" fills orders from the app's market data as its bars come, "simulated"
+                is the same by another name, "ccxt" trades at an exchange, and a Broker of your
+                own does what it does.
+            timeframe: of the bars that match its orders and mark its positions.
+            calendar: the venue whose closes end its days; default "XNYS", of ccxt "24/7".
+            short: whether it may sell what it does not hold.
+            leverage: purchases may cost up to so many times its value.
+            lot: quantities are multiples of it; None = any fraction.
+            max_drawdown: a fraction; falling further below its peak is a "drawdown_breach".
+            options: of the broker; see `BrokerOptions`.
+
+        Raises:
+            AccountError: a term is impossible, or the name is taken.
+            SettingError: an option of the broker cannot be read.
+        """
+        from closingbell.desk_setup import read_account
+
+        terms = read_account(
+            name,
+            cash,
+            currency,
+            broker,
+            timeframe=timeframe,
+            calendar=calendar,
+            short=short,
+            leverage=leverage,
+            lot=lot,
+            max_drawdown=max_drawdown,
+            options=options,
+            taken=self._accounts,
+        )
+        self._accounts[name] = terms
 
     # --- running -----------------------------------------------------------------------
 
@@ -507,6 +570,32 @@ class App:
         return self.machinery.task_status() if inside is None else inside.task_status()
 
     @property
+    def accounts(self) -> dict[str, AccountTerms]:
+        """The accounts that were added, by name."""
+        return dict(self._accounts)
+
+    @property
+    def desk(self) -> Desk:
+        """The desk: its accounts as they stand, and orders that a person places."""
+        for name in self._accounts:
+            self.machinery.floor.account(name)
+        return self.machinery.floor.desk
+
+    def portfolio(self, account: str = "main") -> Portfolio:
+        """Return what an account is worth now; its datetimes are naive, in the app's zone.
+
+        Raises:
+            UnknownAccount: it was not added.
+            NoPrice: it cannot be valued.
+        """
+        return self.machinery.floor.portfolio(account)
+
+    @property
+    def market_data(self) -> BarCatalogue:
+        """The app's own bars: store, read, archive, look for gaps."""
+        return self.machinery.floor.catalogue
+
+    @property
     def scheduler(self) -> TaskScheduler:
         """When tasks run, in the scheduler-centre document's words."""
         from closingbell.centre.scheduler import TaskScheduler
@@ -562,7 +651,12 @@ class App:
                 from closingbell.machinery import Machinery
 
                 machinery = Machinery(
-                    self.settings, self.clock, self.registry, self._ids, lambda: self.machinery
+                    self.settings,
+                    self.clock,
+                    self.registry,
+                    self._ids,
+                    lambda: self.machinery,
+                    self._accounts,
                 )
                 machinery.open()
                 for declare in self._declared:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from closingbell.core.condition import read_condition
-from closingbell.core.error import PayloadNotJson
+from closingbell.core.error import (
+    ClosingbellError,
+    DefinitionError,
+    PayloadError,
+    PayloadNotJson,
+)
 from closingbell.core.event_trigger import EventTrigger
 from closingbell.core.registry import TaskRegistry
 from closingbell.core.run import RunItem, RunTemplate
@@ -28,6 +34,9 @@ def started_by(
     event_id: str,
     registry: TaskRegistry,
     door: Door,
+    *,
+    at: datetime | None = None,
+    refused: Callable[[str, ClosingbellError], None] | None = None,
 ) -> list[tuple[RunTemplate, RunItem]]:
     """Return the runs that an event starts.
 
@@ -40,6 +49,8 @@ def started_by(
         event_id: the event's id.
         registry: the tasks that are known here; others are left out, with a warning.
         door: checks the payloads.
+        at: when the event happened, and its runs are due; None = now.
+        refused: told of a task whose payload does not fit, which is then left out.
 
     Raises:
         PayloadMismatch: a merged payload does not fit its task; nothing is started.
@@ -56,10 +67,15 @@ def started_by(
             continue
         if trigger["condition"] and not read_condition(trigger["condition"]).matches(data):
             continue
-        payload = {**trigger["payload"], **door.binding(task).select(data)}
-        options = Options(priority=trigger["priority"])
-        template = door.template(task, options, cause="event", event_id=event_id)
-        submissions.append((template, door.item(task, payload)))
+        try:
+            payload = {**trigger["payload"], **door.binding(task).select(data)}
+            options = Options(at=at, priority=trigger["priority"])
+            template = door.template(task, options, cause="event", event_id=event_id)
+            submissions.append((template, door.item(task, payload)))
+        except (PayloadError, DefinitionError) as problem:
+            if refused is None:
+                raise
+            refused(task.name, problem)
     return submissions
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any
 
-from closingbell.core.clock import Clock
-from closingbell.core.error import PayloadNotJson, SubmitError
+from closingbell.core.clock import Clock, to_micros
+from closingbell.core.error import ClosingbellError, PayloadNotJson, SubmitError
 from closingbell.core.identity import RunIds
+from closingbell.core.ledger import Fact
 from closingbell.core.registry import TaskRegistry
 from closingbell.core.run import RunItem, RunTemplate
 from closingbell.core.task import TaskDefinition
@@ -15,6 +19,8 @@ from closingbell.event import started_by
 from closingbell.runtime import error_json
 from closingbell.store.store import Store
 from closingbell.submission import Door, Options, check_text
+
+_log = logging.getLogger("closingbell")
 
 
 class Intake:
@@ -46,6 +52,7 @@ class Intake:
         self._clock = clock
         self._ids = ids
         self._due = due
+        self._refused: dict[tuple[str, str], str] = {}
 
     def submit(
         self,
@@ -103,6 +110,55 @@ class Intake:
         if ids and connection is None:
             self._store.queue.exchange()
         return ids
+
+    def announce(self, connection: Any, facts: Sequence[Fact]) -> bool:
+        """Store the desk's facts as events, with the runs that they start; see `Announcer.emit`.
+
+        A run is due when its fact happened. A task that cannot be given a fact's data is left
+        out, and said so: what is true must become true whoever listens.
+        """
+        started = False
+        for fact in facts:
+            event_id = self._ids.next()
+            happened_at = _instant(fact.data.get("at"), self._clock)
+            submissions = started_by(
+                self._store.events.triggers(fact.type),
+                fact.data,
+                event_id,
+                self._registry,
+                self._door,
+                at=happened_at,
+                refused=partial(self._refuse, fact.type),
+            )
+            text, at = error_json(dict(fact.data)), to_micros(happened_at)
+            self._store.events.record(event_id, fact.type, text, submissions, at, connection)
+            started = started or bool(submissions)
+        return started or bool(self._refused)
+
+    def _refuse(self, event_type: str, task: str, problem: ClosingbellError) -> None:
+        _log.error("event %r does not start task %r: %s", event_type, task, problem)
+        self._refused[task, event_type] = str(problem)
+
+    def take_refusals(self) -> dict[tuple[str, str], str]:
+        """Return why facts did not start tasks, by task and type of event, since the last call."""
+        taken, self._refused = self._refused, {}
+        return taken
+
+    def listens(self, event_type: str) -> bool:
+        """Whether anything is started by events of a type."""
+        return bool(self._store.events.triggers(event_type))
+
+
+def _instant(text: Any, clock: Clock) -> datetime:
+    """Return when a fact happened; now, where it does not say or says what is still to come."""
+    now = clock.now()
+    if not isinstance(text, str):
+        return now
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return now
+    return min(instant, now) if instant.tzinfo is not None else now
 
 
 def _core_connection(connection: Any, store: Store) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from closingbell.agenda import Agenda
 from closingbell.core.clock import Clock
@@ -21,6 +21,7 @@ from closingbell.core.registry import TaskRegistry
 from closingbell.core.retry import RetryPolicy
 from closingbell.core.run import FINAL_STATES, Run, RunState, Settlement
 from closingbell.core.task import TaskDefinition
+from closingbell.desk_setup import check_tasks
 from closingbell.explain import explain
 from closingbell.handle import RunHandle
 from closingbell.intake import Intake
@@ -31,6 +32,10 @@ from closingbell.status import task_status
 from closingbell.store.store import Store, open_store
 from closingbell.submission import Door
 from closingbell.waiter import Waiters
+
+if TYPE_CHECKING:
+    from closingbell.trading.terms import AccountTerms
+    from closingbell.trading_floor import TradingFloor
 
 _log = logging.getLogger("closingbell")
 
@@ -50,6 +55,7 @@ class Machinery:
         registry: TaskRegistry,
         ids: RunIds,
         current: Callable[[], Machinery],
+        accounts: Mapping[str, AccountTerms],
     ) -> None:
         """Make it ready to open.
 
@@ -59,6 +65,7 @@ class Machinery:
             registry: the tasks that are known here.
             ids: makes run ids.
             current: returns the app's present machinery, which outlives this one.
+            accounts: as the app declares them, by name; there may be more later.
         """
         self._current = current
         #: The process that opened the store; no other may use it.
@@ -89,6 +96,9 @@ class Machinery:
             due=self._due,
         )
         self._ids = ids
+        self._accounts = accounts
+        self._floor: TradingFloor | None = None
+        self._works = False
         self._lock = threading.RLock()
         self._runtime: WorkerRuntime | None = None
         self._scheduler: SchedulerLoop | None = None
@@ -107,6 +117,8 @@ class Machinery:
             StoreError: it cannot be opened.
         """
         self.store.prepare(self.settings.auto_upgrade)
+        self.store.announcer.emit = self.intake.announce
+        self.store.announcer.on_started = self._facts_started
         self.agenda.adopt_all(self.registry)
 
     @property
@@ -115,8 +127,20 @@ class Machinery:
         return self._runtime is not None or self._scheduler is not None
 
     def start(self, *, worker: bool, scheduler: bool) -> None:
-        """Set scheduler and worker to work; what already works is left alone."""
+        """Set scheduler and worker to work; what already works is left alone.
+
+        Raises:
+            UnknownAccount: a task names an account that nobody added.
+            AccountMismatch: an account is stored with other terms than the app declares.
+        """
+        check_tasks(self.registry, self._accounts, self.settings.timezone, self.clock)
         with self._lock:
+            if worker and not self._works:
+                self._works = True
+                if self._floor is not None:
+                    self._floor.start()
+                elif self._accounts or self.store.ledger.accounts():
+                    self.floor  # noqa: B018  (making it starts it)
             fresh: SchedulerLoop | None = None
             if (scheduler or worker) and self._scheduler is None:
                 fresh = self._scheduler = SchedulerLoop(
@@ -148,6 +172,8 @@ class Machinery:
             scheduler.stop()
         if runtime is not None:
             runtime.stop(grace_s)
+        if self._floor is not None:
+            self._floor.stop()
         self.store.close()
 
     def _make_runtime(self) -> WorkerRuntime:
@@ -157,7 +183,8 @@ class Machinery:
             door=self.door,
             clock=self.clock,
             settings=self.settings,
-            algorithm=self._algorithm,
+            algorithm=lambda call: self.floor.algorithm(call),
+            ready=self._until_ready,
             on_settled=self._settled,
             on_due=self._due,
             on_hint=self._hint,
@@ -187,16 +214,30 @@ class Machinery:
                 _log.warning("worker %s takes over", fresh.worker_id)
                 return
 
-    def _algorithm(self, call: Any) -> Any:
-        from closingbell.trading.algorithm import Algorithm
+    @property
+    def floor(self) -> TradingFloor:
+        """The desk of this process, made when something first asks for it."""
+        with self._lock:
+            if self._floor is None:
+                from closingbell.trading_floor import TradingFloor
 
-        return Algorithm(
-            clock=self.clock,
-            call=call,
-            task_status=self.task_status,
-            trigger_event=lambda kind, data: self.intake.trigger_event(kind, data, None),
-            put_alert=self.raise_alert,
-        )
+                self._floor = TradingFloor(
+                    settings=self.settings,
+                    clock=self.clock,
+                    store=self.store,
+                    registry=self.registry,
+                    declared=self._accounts,
+                    intake=self.intake,
+                    task_status=self.task_status,
+                    raise_alert=self.raise_alert,
+                )
+                if self._works:
+                    self._floor.start()
+            return self._floor
+
+    async def _until_ready(self, call: Any) -> None:
+        if self._floor is not None:
+            await self._floor.until_ready(call)
 
     # --- what happens --------------------------------------------------------------------
 
@@ -208,6 +249,14 @@ class Machinery:
         scheduler = self._scheduler if self.agenda.upstream else None
         if scheduler is not None and any(s.state == "success" for s in settled):
             scheduler.wake()
+        if self._floor is not None:
+            self._floor.wake()
+
+    def _facts_started(self) -> None:
+        """Facts have started runs: a worker of this process takes them at once."""
+        if self._floor is not None:
+            self._floor.started()
+        self.store.queue.exchange()
 
     def _due(self, at: int) -> None:
         if self._scheduler is not None:
@@ -226,11 +275,18 @@ class Machinery:
         if due is not None:
             self._scheduler.due(due)
 
-    def raise_alert(self, message: str, severity: str, call: Any, data: dict[str, Any]) -> None:
-        """Store an alert that a task sends."""
+    def raise_alert(
+        self,
+        message: str,
+        severity: str,
+        call: Any,
+        data: dict[str, Any],
+        kind: str = "task_alert",
+    ) -> None:
+        """Store an alert that a task sends, or of another kind."""
         self.store.alerts.put(
             self._ids.next(),
-            "task_alert",
+            kind,
             message,
             self.clock.micros(),
             severity=severity,

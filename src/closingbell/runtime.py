@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,7 @@ class WorkerRuntime:
         clock: Clock,
         settings: Settings,
         algorithm: Callable[[Call], Any],
+        ready: Callable[[Call], Awaitable[None]],
         on_settled: Callable[[Sequence[Settlement]], None],
         on_due: Callable[[int], None],
         on_hint: Callable[[], None],
@@ -68,6 +70,7 @@ class WorkerRuntime:
         self._clock = clock
         self._settings = settings
         self._algorithm = algorithm
+        self._ready = ready
         self._capture = Capture(settings.log_limit_bytes)
         self._executors = self._make_executors()
         self._on_lost = on_lost
@@ -122,10 +125,17 @@ class WorkerRuntime:
             )
             return handler(*args, **kwargs)
 
+        async def invoke_when_ready(call: Call) -> Any:
+            # On the loop nothing may block until the market is where the run's instant is.
+            await self._ready(call)
+            value = invoke(call)
+            return await value if inspect.isawaitable(value) else value
+
         def encode(_call: Call, value: Any) -> Outcome:
             return outcome_of(name, value)
 
-        return invoke, encode
+        waits = algorithm is not None and task.executor == "async"
+        return (invoke_when_ready if waits else invoke), encode
 
     def _take_logs(self, call: Call) -> tuple[tuple[str, str], ...]:
         merged: list[tuple[str, str]] = []

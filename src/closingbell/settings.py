@@ -41,6 +41,9 @@ class Settings:
         guardian: keep the lease alive from a process of its own.
         auto_upgrade: upgrade an older schema at start.
         calendars: a file of your own closures, half days and venues.
+        data: a folder, or an address such as "s3://bucket/market", for market data; None = a
+            folder beside the SQLite file (or `closingbell-data` in the working folder), with the
+            shipped history below it.
     """
 
     database: str | None = None
@@ -59,6 +62,7 @@ class Settings:
     guardian: bool = True
     auto_upgrade: bool = True
     calendars: str | None = None
+    data: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("async_slots", "thread_slots", "poison_after"):
