@@ -114,6 +114,7 @@ def make_desk(ledger: Any, address: str, broker_class: type[CcxtBroker] = CcxtBr
         key=KEY,
         secret=SECRET,
         base_url=address,
+        rate=f"60000/1m@{address}",
         timeout_s=1.0,
         window_s=WINDOW_S,
         settle_s=SETTLE_S,

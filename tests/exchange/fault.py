@@ -18,6 +18,7 @@ class Fault:
         hold: the request stands still until `release` is set; `reached` says that it does.
         body: what is answered instead; a callable makes it of the right answer.
         content_length: what the answer claims to be long, if not the truth.
+        twice: the answer comes a second time, unasked, on the same connection.
         times: how many requests.
     """
 
@@ -29,6 +30,7 @@ class Fault:
     body: bytes | Callable[[bytes], bytes] | None = None
     content_type: str = "application/json;charset=UTF-8"
     content_length: int | None = None
+    twice: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     times: int = 1
     reached: threading.Event = field(default_factory=threading.Event)

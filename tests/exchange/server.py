@@ -122,6 +122,8 @@ class LocalExchange:
             "timeout_s": 1.0,
             "window_s": 1.5,
             "settle_s": 0.5,
+            # A budget of its own: those of real accounts are shared by all tests of a process.
+            "rate": f"60000/1m@{self.address}",
         }
         return CcxtBroker(**(chosen | options))
 
@@ -327,6 +329,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
             return
         self._answer(fault, status, body)
+        if fault.twice:
+            self._answer(fault, status, body)
 
     def _hold(self, fault: Fault) -> None:
         fault.reached.set()

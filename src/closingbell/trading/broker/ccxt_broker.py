@@ -44,6 +44,7 @@ SIGNS_THE_INSTANT = frozenset({"binance", "binanceus"})
 
 # How far before an order's own instant its trades are looked for: clocks differ.
 _OVERLAP_MS = 60_000
+_LONGEST_WAIT_S = 60
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
 
 
@@ -102,8 +103,8 @@ class CcxtBroker(Broker):
         if sandbox is not True and sandbox is not False:
             raise SettingError("sandbox", sandbox, "True, or False to trade real money")
         for name, seconds in (("timeout_s", timeout_s), ("window_s", window_s)):
-            if seconds <= 0:
-                raise SettingError(name, seconds, "seconds above 0")
+            if not 0 < seconds <= _LONGEST_WAIT_S:
+                raise SettingError(name, seconds, f"seconds above 0, at most {_LONGEST_WAIT_S}")
         self._clock = clock or SystemClock()
         self._client = CcxtClient(
             exchange,

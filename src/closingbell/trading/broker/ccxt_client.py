@@ -198,11 +198,19 @@ class CcxtClient:
                 if not self._ask(lambda api: api.load_markets()):
                     raise BrokerNonsense(self.name, "it lists no markets")
                 return self._ask(request)
+            except BrokerNonsense:
+                self._hang_up()
+                raise
             except BrokerError:
                 raise
             # ccxt reads answers as it expects them: any exception says that this one differs.
             except Exception as problem:
+                self._hang_up()
                 self._translate(problem)
+
+    def _hang_up(self) -> None:
+        # What else may come on this connection is an answer to nobody knows what.
+        self.api.session.close()
 
     def _ask(self, request: Callable[[Any], T]) -> T:
         ccxt = self._ccxt
