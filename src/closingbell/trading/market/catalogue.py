@@ -230,7 +230,7 @@ class BarCatalogue:
         self._publish(
             dict(zip(files, tables.values(), strict=True)),
             [],
-            [update_fact(symbol, batch, added, changed)] if facts else [],
+            [update_fact(symbol, batch, added, changed, self._clock.micros())] if facts else [],
         )
         # Nobody begins to read these any more; who is about to reads the new version.
         for period in fresh:

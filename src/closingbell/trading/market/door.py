@@ -8,11 +8,12 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from closingbell.core.amount import ZERO
+from closingbell.core.amount import ZERO, plain
 from closingbell.core.bar import QUOTE, Bar, SessionHours
 from closingbell.core.clock import from_micros
 from closingbell.core.error import MarketDataError
 from closingbell.core.ledger import Fact
+from closingbell.trading.fact import market_data_update
 from closingbell.trading.market.soundness import check_bars, require_symbol, require_timeframe
 from closingbell.trading.market.span import Spans, timeframe_of_step
 from closingbell.trading.market.stamp import Stamp, StampError, read_stamp
@@ -98,21 +99,19 @@ def _unnamed(symbol: str) -> MarketDataError:
     )
 
 
-def update_fact(symbol: str, batch: Batch, added: int, changed: int) -> Fact:
-    """Return the event that tells of a batch that was stored."""
+def update_fact(symbol: str, batch: Batch, added: int, changed: int, at: int) -> Fact:
+    """Return the event that tells of a batch that was stored at an instant."""
+    told = market_data_update(batch.timeframe, [symbol], at)
     first, last = batch.bars[0], batch.bars[-1]
-    return Fact(
-        "market_data_update",
-        {
-            "symbol": symbol,
-            "timeframe": batch.timeframe,
-            "start": from_micros(first.start).isoformat(),
-            "end": from_micros(last.end).isoformat(),
-            "added": added,
-            "changed": changed,
-            "price": str(last.close),
-        },
-    )
+    more = {
+        "symbol": symbol,
+        "start": from_micros(first.start).isoformat(),
+        "end": from_micros(last.end).isoformat(),
+        "added": added,
+        "changed": changed,
+        "price": plain(last.close),
+    }
+    return Fact(told.type, {**told.data, **more})
 
 
 class _Reading:

@@ -100,3 +100,18 @@ def slices_of(
                 effective = tuple(actions[since:count])
                 due = actions[count].at if count < len(actions) else _NEVER
             yield new(Slice, (start, end, group, effective))
+
+
+def with_actions(parts: Iterable[Slice], actions: Sequence[CorporateAction]) -> Iterator[Slice]:
+    """Yield slices, each action with the first one that starts at or after it.
+
+    Args:
+        parts: ordered, without actions of their own.
+        actions: ordered by `at`.
+    """
+    count = 0
+    for part in parts:
+        since = count
+        while count < len(actions) and actions[count].at <= part.start:
+            count += 1
+        yield part._replace(actions=tuple(actions[since:count])) if count > since else part

@@ -130,7 +130,8 @@ class OverlayBars:
         added = sum(bar.start not in before for bar in batch.bars)
         changed = sum(before.get(bar.start, bar) != bar for bar in batch.bars)
         if facts and (added or changed):
-            self._on_facts([update_fact(symbol, batch, added, changed)])
+            now = self._clock.micros()
+            self._on_facts([update_fact(symbol, batch, added, changed, now)])
         return StoreResult(added, changed, len(batch.bars), batch.timeframe, batch.notes)
 
     def archive(self, before: int, symbols: Iterable[str] | None = None) -> int:

@@ -214,7 +214,8 @@ def test_change_is_told_as_one_fact(catalogue: BarCatalogue, facts: list[Fact]) 
     (fact,) = facts
     assert fact.type == "market_data_update"
     assert fact.data == {
-        "symbol": "X", "timeframe": "1m", "added": 3, "changed": 0, "price": "102",
+        "timeframe": "1m", "symbols": ["X"], "at": "2030-01-01T00:00:00+00:00",
+        "symbol": "X", "added": 3, "changed": 0, "price": "102",
         "start": "2023-12-31T23:59:00+00:00", "end": "2024-01-01T00:02:00+00:00",
     }  # fmt: skip
 
