@@ -4,7 +4,8 @@
     order.status == "filled" and not order.is_test
 
 Names are the event's fields, dots and brackets go into nested data, a field
-that is missing is None, and comparing what cannot be compared is false. Only
+that is missing is None, and comparing what cannot be compared is false. Decimal
+text, as which amounts travel, is a number beside a number. Only
 comparisons, `and`, `or`, `not`, `in`, arithmetic and literals are allowed:
 there are no calls and no attributes of Python objects, so a condition that
 came through the API can do no more than answer.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -41,6 +43,8 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 _LITERALS = (str, int, float, bool, type(None))
 _MAX_LENGTH = 1000
+#: How amounts are written.
+_DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
 class Condition:
@@ -126,9 +130,9 @@ class Condition:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return not self._truth(operand, data)
             case ast.UnaryOp(operand=operand):
-                return -self._value(operand, data)
+                return -_numbers(self._value(operand, data), 0)[0]
             case ast.BinOp(left=left, op=op, right=right):
-                a, b = self._value(left, data), self._value(right, data)
+                a, b = (_numbers(self._value(side, data), 0)[0] for side in (left, right))
                 if not isinstance(a, (int, float)) or not isinstance(b, (int, float)):
                     raise TypeError("arithmetic needs numbers")
                 return _ARITHMETIC[type(op)](a, b)
@@ -136,7 +140,7 @@ class Condition:
                 value = self._value(left, data)
                 for op_node, right_node in zip(ops, comparators, strict=True):
                     right_value = self._value(right_node, data)
-                    if not _COMPARE[type(op_node)](value, right_value):
+                    if not _COMPARE[type(op_node)](*_numbers(value, right_value)):
                         return False
                     value = right_value
                 return True
@@ -155,6 +159,23 @@ class Condition:
 def read_condition(text: str) -> Condition:
     """Return the condition of `text`, read once for the same text."""
     return Condition(text)
+
+
+def _numbers(left: Any, right: Any) -> tuple[Any, Any]:
+    """Return two values; decimal text beside a number is the number that it says."""
+    if isinstance(left, str) and _is_number(right):
+        return _number(left), right
+    if isinstance(right, str) and _is_number(left):
+        return left, _number(right)
+    return left, right
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _number(text: str) -> Any:
+    return float(text) if _DECIMAL.fullmatch(text) else text
 
 
 def _field(value: Any, key: Any) -> Any:

@@ -35,6 +35,8 @@ SPECIAL_NAMES = frozenset({"payload", "context", "algorithm"})
 #: Positional and named arguments.
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
+#: How amounts are written.
+_DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _EMPTY = inspect.Parameter.empty
 _NO_NAMES: dict[str, Any] = {}
 _FIELD_KINDS = (
@@ -163,11 +165,20 @@ class Binding:
         self._bind(payload, None, None)
 
     def select(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fields of a payload that the handler takes, such as those of an event."""
+        """Return the fields of an event's data that the handler takes.
+
+        The desk's amounts travel as decimal text; a handler that asks for a float is given one.
+        """
         if self.takes_whole_payload:
             return dict(payload)
-        taken = {parameter.name for parameter in self.parameters}
-        return {name: value for name, value in payload.items() if name in taken}
+        taken = {
+            field.name: field.fit
+            for field in self._fields
+            if field.name not in SPECIAL_NAMES and not field.unfillable
+        }
+        return {
+            name: _as_asked(value, taken[name]) for name, value in payload.items() if name in taken
+        }
 
     # --- the first use -----------------------------------------------------------------
 
@@ -306,6 +317,21 @@ class Binding:
             else:
                 hint = "the handler takes no fields"
             yield f"{key!r} is no parameter of the handler: {hint}"
+
+
+def _as_asked(value: Any, fit: Fit | None) -> Any:
+    """Return decimal text as a float where the text does not fit and the float does."""
+    if fit is None or not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        return value
+    try:
+        fit(value)
+    except Misfit:
+        try:
+            fit(float(value))
+        except Misfit:
+            return value
+        return float(value)
+    return value
 
 
 def _resolved(annotation: Any, handler: Callable[..., Any]) -> Any:

@@ -17,6 +17,8 @@ DATA: dict[str, Any] = {
     "order": {"status": "filled", "fills": [{"qty": 5}, {"qty": 7}], "keys": "mine"},
     "flag": True,
     "nothing": None,
+    "value": "1250000.50",
+    "quantity": "-12",
 }
 
 
@@ -47,6 +49,15 @@ DATA: dict[str, Any] = {
         ("'x' in change", False),
         ("symbol * 3 == 'x'", False),
         ("change % 2 > 0", True),
+        # Decimal text, as which amounts travel, is a number beside a number.
+        ("value > 1_000_000", True),
+        ("1_000_000 > value", False),
+        ("quantity == -12", True),
+        ("-quantity * 2 == 24", True),
+        ("value * quantity < 0", True),
+        ("value == '1250000.50'", True),
+        ("symbol > 0", False),
+        ("value > True", False),
     ],
 )
 def test_condition_answers(text: str, answer: bool) -> None:

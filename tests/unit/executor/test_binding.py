@@ -135,6 +135,25 @@ def test_positional_only_and_keyword_only_parameters_and_the_rest_are_filled() -
     assert bound(handler, {"a": 1, "d": 4, "x": 5}) == (1, 2, 3, 4, {"x": 5})
 
 
+def test_select_gives_a_float_to_who_asks_for_one_of_decimal_text() -> None:
+    """The desk's amounts travel as decimal text."""
+
+    def handler(
+        change: float, value: Decimal, symbol: str, price: float | None, count: int, side: object
+    ) -> None: ...
+
+    event = {
+        "change": "-12.50",
+        "value": "0.10",
+        "symbol": "600519",
+        "price": "7",
+        "count": "3",
+        "side": "1",
+    }
+
+    assert Binding("t", handler).select(event) == {**event, "change": -12.5, "price": 7.0}
+
+
 def test_select_keeps_what_the_handler_takes() -> None:
     def fields(symbol: str, limit: int = 1) -> None: ...
     def whole(payload: dict[str, Any]) -> None: ...
