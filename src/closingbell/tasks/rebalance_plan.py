@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from closingbell.core.amount import ONE, ZERO
+from closingbell.core.error import OrderRefused
 
 
 class Move(NamedTuple):
@@ -52,7 +53,7 @@ def plan_moves(
         min_trade: an amount; smaller trades are left out.
 
     Raises:
-        ValueError: a target is below 0, or they add up to more than 1.
+        OrderRefused: a target is below 0, or they add up to more than 1.
     """
     check_targets(targets)
     if equity <= 0:
@@ -69,11 +70,11 @@ def check_targets(targets: Mapping[str, Decimal]) -> None:
     """Refuse weights that no account without a loan can have.
 
     Raises:
-        ValueError: one is below 0, or they add up to more than 1.
+        OrderRefused: one is below 0, or they add up to more than 1.
     """
     for symbol, weight in targets.items():
         if not ZERO <= weight <= ONE:
-            raise ValueError(f"the weight of {symbol} is a fraction from 0 to 1, found {weight}")
+            raise OrderRefused(f"the weight of {symbol}", weight, "a fraction from 0 to 1")
     total = sum(targets.values(), ZERO)
     if total > ONE:
-        raise ValueError(f"weights add up to at most 1, found {total}")
+        raise OrderRefused("the sum of weights", total, "at most 1")

@@ -10,7 +10,7 @@ from html import escape
 from typing import NamedTuple
 
 from closingbell.core.amount import ZERO
-from closingbell.tasks.risk_figures import drawdown
+from closingbell.trading.drawdown import drawdown_of
 
 
 class TradeLine(NamedTuple):
@@ -43,7 +43,7 @@ class ReportPage:
         begins_at, ends_at: the while, in naive local time.
         opening: the account's value at the beginning; None where it is not known.
         flows: deposits less withdrawals of the while.
-        closing: the value at the end.
+        closing: the value at the end; deposits: all of them until then.
         initial: what the account began with; peak: its highest value.
         failures: tasks that failed last, with their errors.
     """
@@ -56,6 +56,7 @@ class ReportPage:
     opening: Decimal | None
     flows: Decimal
     closing: Decimal
+    deposits: Decimal
     initial: Decimal
     peak: Decimal
     cash: Decimal
@@ -114,7 +115,7 @@ class ReportPage:
             lines.append(("Since the beginning", f"{since:+.2%}"))
         return [
             *lines,
-            ("Below the peak", f"{drawdown(self.peak, self.closing):.2%}"),
+            ("Below the peak", f"{drawdown_of(self.closing, self.peak):.2%}"),
             ("Cash", money(self.cash, currency)),
             ("Exposure", money(self.exposure, currency)),
             ("Realised gains", money(self.realized, currency, sign=True)),

@@ -19,17 +19,6 @@ from closingbell.simulation import distribution
 INFINITE = Decimal("Infinity")
 
 
-def drawdown(peak: Decimal, value: Decimal) -> Decimal:
-    """Return how far `value` lies below `peak`, as a fraction of the peak.
-
-    0 at or above the peak, and for an account that never was worth anything; above 1 when more
-    is lost than there was.
-    """
-    if peak <= 0 or value >= peak:
-        return ZERO
-    return (peak - value) / peak
-
-
 def gross_exposure(positions: Mapping[str, Decimal]) -> Decimal:
     """Return the worth of all positions, short ones counted as what they stand for."""
     return sum((abs(amount) for amount in positions.values()), ZERO)

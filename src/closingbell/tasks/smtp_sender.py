@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from closingbell.core.error import SettingError
+
 #: How a connection is protected: STARTTLS, TLS from the first byte, or not at all.
 PROTECTIONS = ("starttls", "tls", "none")
 
@@ -59,12 +61,13 @@ class SmtpSender:
             timeout_s: seconds to wait for the server's answers.
 
         Raises:
-            ValueError: the protection is none of these, or a password would go in the clear.
+            SettingError: the protection is none of these, or a password would go in the clear.
         """
         if protection not in PROTECTIONS:
-            raise ValueError(f"protection is one of {', '.join(PROTECTIONS)}, found {protection!r}")
+            raise SettingError("protection", protection, f"one of {', '.join(PROTECTIONS)}")
         if user is not None and protection == "none":
-            raise ValueError("a password is sent over a protected connection only")
+            expected = "'starttls' or 'tls', since a password goes with it"
+            raise SettingError("protection", protection, expected)
         self._host, self._port = host, port
         self._sender = sender
         self._user, self._password = user, password

@@ -25,6 +25,7 @@ def page(**values: Any) -> ReportPage:
         "opening": D(10_000),
         "flows": D(500),
         "closing": D(10_750),
+        "deposits": D(5_500),
         "initial": D(5_000),
         "peak": D(21_500),
         "cash": D(1_000),

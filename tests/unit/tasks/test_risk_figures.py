@@ -15,7 +15,6 @@ from closingbell.tasks.risk_figures import (
     correlated_groups,
     correlated_weight,
     correlation,
-    drawdown,
     excess,
     expected_shortfall,
     gross_exposure,
@@ -30,36 +29,6 @@ amounts = st.decimals(-(10**9), 10**9, places=2)
 positive = st.decimals(Decimal("0.01"), 10**9, places=2)
 books = st.dictionaries(st.sampled_from("ABCDEFGH"), amounts, max_size=8)
 moves = st.floats(-0.5, 0.5)
-
-
-# --- drawdown -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("peak", "value", "expected"),
-    [
-        ("100", "80", "0.2"),
-        ("100", "100", "0"),
-        ("100", "120", "0"),
-        ("100", "0", "1"),
-        ("100", "-50", "1.5"),
-        ("0", "0", "0"),
-        ("0", "-10", "0"),
-        ("-5", "-10", "0"),
-    ],
-)
-def test_drawdown_of_peak_and_value_is_the_lost_fraction(
-    peak: str, value: str, expected: str
-) -> None:
-    assert drawdown(Decimal(peak), Decimal(value)) == Decimal(expected)
-
-
-@given(amounts, amounts)
-def test_drawdown_of_any_account_is_never_below_zero(peak: Decimal, value: Decimal) -> None:
-    found = drawdown(peak, value)
-
-    assert found >= 0
-    assert (found > 0) == (peak > 0 and value < peak)
 
 
 # --- weights ------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from closingbell.core.error import SettingError
 from closingbell.tasks.smtp_sender import SmtpSender
 from tests.unit.tasks.mail_server import MailServer
 
@@ -89,12 +90,12 @@ def test_server_that_is_not_there_is_an_error() -> None:
 
 
 def test_password_without_protection_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="protected connection"):
+    with pytest.raises(SettingError, match="a password goes with it"):
         SmtpSender("mail", sender="a@b", user="a", password="b", protection="none")
 
 
 def test_unknown_protection_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="one of starttls, tls, none, found 'ssl'"):
+    with pytest.raises(SettingError, match="one of starttls, tls, none"):
         SmtpSender("mail", sender="a@b", protection="ssl")
 
 
