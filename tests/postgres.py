@@ -198,6 +198,21 @@ class PostgresServer:
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         )
 
+    def run_file(self, database: str, path: Path) -> subprocess.CompletedProcess[str]:
+        """Let `psql -f` run a file of SQL."""
+        return subprocess.run(
+            [
+                str(self._programs / "psql"),
+                "--no-psqlrc",
+                "--quiet",
+                f"--file={path}",
+                self._conninfo(database),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def _administer(self, statement: sql.Composed) -> None:
         with psycopg.connect(self._conninfo("postgres"), autocommit=True) as connection:
             connection.execute(statement)

@@ -129,8 +129,8 @@ def _restore_postgres(source: Path, database: PostgresDatabase) -> None:
 def _run_postgres(file: IO[bytes], connection: psycopg.Connection[Any]) -> None:
     statement = b""
     for line in file:
-        if not statement and line.startswith(b"\\"):
-            # Meant for psql.
+        if not statement and line.startswith((b"\\", b"--")):
+            # Meant for psql, or for people.
             continue
         statement += line
         inside = statement.count(b"$$") % 2
