@@ -1,8 +1,8 @@
-"""`db ...`: the schema, and whether the database is sound."""
+"""`db ...`: the schema, whether the database is sound, and copies of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
 if TYPE_CHECKING:
     from closingbell.store.store import Store
 
-db_commands = typer.Typer(help="Upgrade or check the database.")
+db_commands = typer.Typer(help="Upgrade, check, copy or restore the database.")
 
 
 @db_commands.command()
@@ -76,6 +76,70 @@ def check(
         raise CheckFailed
 
 
+@db_commands.command()
+@guarded
+def backup(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="Where to. A name that ends in .sql gets SQL text, another one a SQLite file; "
+            "PostgreSQL is always written as SQL text.",
+        ),
+    ],
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write a copy that can be restored, while others go on writing.
+
+    `db restore` restores it, and so does `psql -f` or `sqlite3 new.db <` with SQL text.
+    """
+    from closingbell.cli.access import app_of_settings, require_database
+    from closingbell.cli.output import Output
+
+    require_database(app_of_settings(database, app_target))
+    out = Output(as_json)
+    store = _store(database, app_target)
+    try:
+        written = store.maintenance.backup(path)
+    finally:
+        store.close()
+    if as_json:
+        out.document(dict(written))
+    else:
+        out.note(f"{written['path']}: {written['bytes']} bytes ({written['format']})")
+
+
+@db_commands.command()
+@guarded
+def restore(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="What `db backup` wrote.")],
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="ADDRESS",
+            help="Where to: a SQLite file that does not exist, or an empty PostgreSQL database.",
+        ),
+    ],
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Restore a copy as a new database, whole or not at all."""
+    from closingbell.cli.output import Output
+    from closingbell.store.database import open_database
+    from closingbell.store.restore import restore as restore_copy
+
+    out = Output(as_json)
+    restore_copy(path, address)
+    label = open_database(address).label
+    if as_json:
+        out.document({"path": path, "database": label})
+    else:
+        out.note(f"{path} -> {label}")
+
+
 def _store(database: str | None, target: str | None) -> Store:
     from closingbell.cli.access import app_of_settings
     from closingbell.core.clock import SystemClock
@@ -125,6 +189,14 @@ def _broken_promises(connection: Any) -> list[str]:
     from sqlalchemy import exists, func, select
 
     from closingbell.store.schema import attempts, run_logs, runs, workers
+    from closingbell.store.trading_schema import (
+        accounts,
+        backtest_pages,
+        backtests,
+        entries,
+        order_history,
+        orders,
+    )
 
     def count(query: Any) -> int:
         return int(connection.execute(query).scalar_one())
@@ -143,6 +215,29 @@ def _broken_promises(connection: Any) -> list[str]:
         "attempts carry a fence that their run never had": select(func.count())
         .select_from(attempts.join(runs, runs.c.id == attempts.c.run_id))
         .where(attempts.c.fence > runs.c.fence),
+        "accounts do not end where their journal ends": select(func.count())
+        .select_from(accounts)
+        .where(
+            accounts.c.seq
+            != select(func.coalesce(func.max(entries.c.seq), 0))
+            .where(entries.c.account == accounts.c.name)
+            .scalar_subquery()
+        ),
+        "entries belong to no account": select(func.count())
+        .select_from(entries)
+        .where(~exists().where(accounts.c.name == entries.c.account)),
+        "fills belong to no order": select(func.count())
+        .select_from(entries)
+        .where(entries.c.kind == "fill", ~exists().where(orders.c.id == entries.c.order_id)),
+        "orders belong to no account": select(func.count())
+        .select_from(orders)
+        .where(~exists().where(accounts.c.name == orders.c.account)),
+        "orders have no history": select(func.count())
+        .select_from(orders)
+        .where(~exists().where(order_history.c.order_id == orders.c.id)),
+        "pages belong to no backtest": select(func.count())
+        .select_from(backtest_pages)
+        .where(~exists().where(backtests.c.id == backtest_pages.c.backtest_id)),
     }
     found = ((sentence, count(query)) for sentence, query in promises.items())
     return [f"{number} {sentence}" for sentence, number in found if number]
