@@ -23,6 +23,7 @@ from closingbell.core.zone import require_zone
 from closingbell.desk_setup import matching_broker
 from closingbell.session_hours import session_hours
 from closingbell.simulation.benchmark import Benchmark, buy_and_hold
+from closingbell.simulation.provenance import describe_data
 from closingbell.simulation.report import Report, report_of
 from closingbell.simulation.result import SimulationResult
 from closingbell.simulation.simulation import Simulation, SimulationTerms
@@ -292,8 +293,12 @@ class Course:
 
     def _parameters(self) -> dict[str, Any]:
         asked = self._asked
+        main = _main(self._accounts) or self._accounts[0]
+        name = "the shipped history" if asked.data is None else str(_named(asked.data))
         return {
-            "data": _named(asked.data),
+            "data": describe_data(
+                self._source, name, main.timeframe, self._start, self._end, self._symbols
+            ),
             "symbols": None if self._symbols is None else list(self._symbols),
             "tasks": [task.name for task in self._tasks],
             "freeze": asked.freeze,

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from closingbell.core.bar import Bar, Dividend, Split
 from closingbell.core.entry import Entry, EntryKind
 from closingbell.core.error import BacktestError, UnknownAccount, UnknownBacktest
 from closingbell.core.ledger import Snapshot
@@ -20,8 +21,10 @@ from closingbell.simulation.account_report import periods_per_year
 from closingbell.simulation.benchmark import buy_and_hold
 from closingbell.simulation.firing import FiringSpool
 from closingbell.simulation.plain import decimal_text, plain
+from closingbell.simulation.provenance import describe_data
 from closingbell.simulation.report import Report, read_report, report_of
 from closingbell.simulation.result import AccountResult, SimulationResult
+from closingbell.trading.market.memory import MemoryBars
 from closingbell.trading.money import Money
 from closingbell.trading.terms import AccountTerms
 from tests.unit.simulation.example import (
@@ -368,3 +371,51 @@ def test_buy_and_hold_waits_in_cash_for_a_symbol_that_is_listed_later() -> None:
     assert [point.exposure for point in curve.points[:2]] == [0, 0], "an opening comes after"
     assert curve.points[2].value == pytest.approx(500 / first.open * first.close)
     assert buy_and_hold(bars, [], "1d", at, Decimal(500)).points == ()
+
+
+def test_buy_and_hold_knows_no_price_before_its_time_where_bars_overlap() -> None:
+    def bar(symbol: str, start: int, end: int, opening: int, close: int) -> Bar:
+        high, low = Decimal(max(opening, close)), Decimal(min(opening, close))
+        return Bar(symbol, start, end, Decimal(opening), high, low, Decimal(close), Decimal(1))
+
+    bars = MemoryBars(
+        [bar("A", 0, 10, 10, 20), bar("B", 5, 12, 10, 30), bar("A", 20, 30, 40, 50)],
+        actions=[Dividend("A", 20, Decimal(1))],
+    )
+    curve = buy_and_hold(
+        bars, ["A", "B"], "1d", [0, 5, 7, 10, 11, 12, 20, 25, 30, 99], Decimal(200)
+    )
+    assert [point.value for point in curve.points] == [
+        200, 200, 200, 300, 300, 500, 500, 710, 810, 810,
+    ]  # fmt: skip
+
+
+# --- provenance ---------------------------------------------------------------------------
+
+
+def test_data_are_told_by_span_and_checksum() -> None:
+    bars = shipped_bars()
+    start, end = 1_100_000_000_000_000, 1_200_000_000_000_000
+    told = describe_data(bars, "the shipped history", "1d", start, end)
+    assert told["symbols"] == ["AAPL", "GOOG", "IBM", "MSFT"]
+    assert (told["bars"], told["actions"]) == (3_192, 1)
+    assert (told["first"], told["last"]) == ("2004-11-09 14:30 UTC", "2008-01-10 21:00 UTC")
+    assert describe_data(shipped_bars(), "the shipped history", "1d", start, end) == told
+    fewer = describe_data(bars, "the shipped history", "1d", start, end, ["IBM"])
+    assert fewer["symbols"] == ["IBM"]
+    assert fewer["sha256"] != told["sha256"]
+
+
+def test_one_cent_or_a_split_makes_another_checksum() -> None:
+    def told(close: str, actions: list[Split]) -> Any:
+        one, three = Decimal(1), Decimal(3)
+        bar = Bar("A", 0, 10, one, three, one, Decimal(close), one)
+        source = MemoryBars([bar], actions=actions)
+        return describe_data(source, "mine", "1d", 0, 10)["sha256"]
+
+    assert len({told("2", []), told("2.01", []), told("2", [Split("A", 0, Decimal(2))])}) == 3
+
+
+def test_window_without_bars_has_no_span() -> None:
+    told = describe_data(MemoryBars(), "mine", "1d", 0, 10)
+    assert (told["bars"], told["first"], told["last"]) == (0, None, None)
