@@ -56,7 +56,8 @@ class Baton:
         self._drive = drive
         self._failed = failed
         self._idle: list[Driver] = []
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[Driver, threading.Thread] = {}
+        self._lost: list[threading.Thread] = []
         self.holder = Driver()
         self.is_over = False
 
@@ -100,6 +101,7 @@ class Baton:
         Args:
             first: what it does before it goes on.
         """
+        self._lost.append(self._threads.pop(self.holder))
         self.holder = Driver()
         self._add(self.holder, first)
 
@@ -110,20 +112,20 @@ class Baton:
             self._idle.pop().wake()
 
     def join(self, seconds: float) -> int:
-        """Wait for all threads; return how many still run."""
+        """Wait for all threads but those that hang; return how many still run."""
         share = seconds
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.join(max(share, 0.0))
             if thread.is_alive():
                 share = 0.0
-        return sum(thread.is_alive() for thread in self._threads)
+        return sum(thread.is_alive() for thread in (*self._threads.values(), *self._lost))
 
     def _add(self, driver: Driver, first: Callable[[], None] | None) -> None:
         # A daemon: a task that hangs for ever must not keep the process from ending.
         thread = threading.Thread(
             target=self._work, args=(driver, first), name="closingbell-simulation", daemon=True
         )
-        self._threads.append(thread)
+        self._threads[driver] = thread
         thread.start()
 
     def _work(self, driver: Driver, first: Callable[[], None] | None) -> None:

@@ -143,6 +143,11 @@ class SimulationEventLoop(asyncio.SelectorEventLoop):
         self.idle_s = timeout
         self.stop()
 
+    def __del__(self) -> None:
+        # It holds no descriptor, so nobody needs to be warned of one that a run left behind.
+        if not self.is_closed() and not self.is_running():
+            self.close()
+
     # A pipe to wake the selector is what asyncio uses; an event does the same without descriptors.
 
     def _make_self_pipe(self) -> None:

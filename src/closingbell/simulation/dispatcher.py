@@ -89,6 +89,13 @@ class Dispatcher:
         timetable.active[run_id] = run
         self._open(run)
 
+    def unplanned(self, timetable: Timetable, problem: Exception) -> None:
+        """Note that a schedule cannot be planned."""
+        self._record.note(
+            f"schedule {timetable.id!r} fires no more, it cannot be planned: "
+            f"{type(problem).__name__}: {problem}"
+        )
+
     def begin_plainly(self, timetable: Timetable, at: int, fire_at: datetime) -> None:
         """Perform the run of a firing that has to wait for nothing."""
         state, events = timetable.state, self._record.events

@@ -110,4 +110,7 @@ class SimulationLoop:
     def _failed(self, problem: BaseException) -> None:
         self._failure = problem
         self.baton.end()
-        self._over.set()
+        try:
+            self._unwind()
+        finally:
+            self._over.set()

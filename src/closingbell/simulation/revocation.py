@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from closingbell.trading.seat import Seat
+
 
 class Revoked:
     """Stands in for whatever an algorithm worked with; every use of it raises."""
@@ -37,4 +39,8 @@ def revoke(algorithm: Any, problem: Callable[[], Exception]) -> None:
         names.update((slots,) if isinstance(slots, str) else slots)
     stand_in = Revoked(problem)
     for name in names - {"__dict__", "__weakref__"}:
+        held = getattr(algorithm, name, None)
+        if isinstance(held, Seat):
+            # The same algorithm for another account shares it.
+            revoke(held, problem)
         object.__setattr__(algorithm, name, stand_in)

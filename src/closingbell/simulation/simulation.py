@@ -14,6 +14,7 @@ from closingbell.core.error import BacktestError
 from closingbell.core.ledger import Fact, Holder
 from closingbell.core.schedule import Schedule
 from closingbell.core.task import TaskDefinition
+from closingbell.executor.capture import Capture
 from closingbell.simulation.clock import SimulationClock
 from closingbell.simulation.dispatcher import Dispatcher
 from closingbell.simulation.door import Door
@@ -97,7 +98,7 @@ class Simulation:
             Freeze(terms.start, terms.timezone, self.clock.sleep) if terms.freeze else None
         )
         self._capture = SimulationCapture(terms.log_limit, self.clock)
-        self._processes = Processes(self._capture)
+        self._processes = Processes(Capture(terms.log_limit, passthrough=False))
         advanced = None if self._freeze is None else self._freeze.advanced
         self._loop = SimulationLoop(self._timeline, advanced, self._wind_up, self._unwind)
         self._stage: Stage | None = None
@@ -220,6 +221,7 @@ class Simulation:
                 self._door,
                 self.dispatcher.fired,
                 self.dispatcher.begin_plainly,
+                self.dispatcher.unplanned,
             )
             state.timetables.append(timetable)
             timetable.begin(terms.start)
@@ -290,6 +292,8 @@ class Simulation:
         self, states: Mapping[str, TaskState], desk: Desk, machine_s: float
     ) -> SimulationResult:
         record, terms = self.record, self.terms
+        if self._stage is not None:
+            record.events.wakeups += self._stage.wakeups
         accounts: dict[str, AccountResult] = {}
         for name, account in sorted(desk.accounts.items()):
             entries = desk.ledger.entries(name)

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from closingbell.core.call import current_call
 from closingbell.core.error import BacktestError, FenceLost
 from closingbell.core.ledger import Holder
 from closingbell.core.outcome import Cancelled, Outcome, Returned
-from closingbell.executor.ending import raised, timed_out
+from closingbell.executor.ending import timed_out
 from closingbell.simulation.attempt import Attempt
 from closingbell.simulation.baton import Baton, Dismissed, Driver
 from closingbell.simulation.clock import SimulationClock
-from closingbell.simulation.coroutine import SimulationEventLoop
+from closingbell.simulation.coroutines import Coroutines, described
 from closingbell.simulation.moment import Moment
 from closingbell.simulation.processes import Processes
 from closingbell.simulation.run import SimulatedRun
@@ -82,7 +82,7 @@ class Stage:
         # answers for it: taking it out is one step that no other thread can interrupt.
         self._executing: dict[Attempt, bool] = {}
         self._asleep: dict[Attempt, Driver] = {}
-        self._loops: list[SimulationEventLoop] = []
+        self._coroutines = Coroutines(clock)
 
     # --- performing --------------------------------------------------------------------
 
@@ -122,12 +122,12 @@ class Stage:
             if value is None:
                 return _NOTHING
             if inspect.isawaitable(value):
-                return self._begin_coroutine(attempt, value)
+                return self._coroutines.begin(attempt, value)
             return attempt.encode(attempt, value)
         except Dismissed:
             raise
         except BaseException as error:
-            return raised(error)
+            return described(error)
 
     def _leave(self, attempt: Attempt, outcome: Outcome | None) -> None:
         if self._executing.pop(attempt, None) is None:
@@ -198,7 +198,8 @@ class Stage:
         """Let a task sleep until it should end, or until so many seconds have passed."""
         attempt.waits_for_cancel = True
         try:
-            seconds = attempt.claim.timeout_s if timeout_s is None else timeout_s
+            # Without an end the attempt's own deadline is one: it asks the attempt to end.
+            seconds = attempt.claim.timeout_s + 1 if timeout_s is None else timeout_s
             self._sleep(attempt, self.clock.at + max(0, round(seconds * 1_000_000)))
         finally:
             attempt.waits_for_cancel = False
@@ -226,20 +227,23 @@ class Stage:
         attempt.state.machine_s += took_s
         attempt.used_s += took_s
         if attempt.used_s > attempt.claim.timeout_s:
-            # Sleeps that take no time would otherwise go on for ever.
             self._executing[attempt] = True
             attempt.resumed_at = self._monotonic()
             self._give_up(attempt)
             raise FenceLost(attempt.claim.id, attempt.claim.fence)
         self._register(attempt)
+        parked_at, parked_s = self.clock.at, self._monotonic()
         attempt.wake_number = self._add(attempt, until, self._waker(attempt))
         attempt.driver = self._asleep[attempt] = baton.holder
         baton.hand_on().park()
         attempt.driver = None
-        del self._asleep[attempt]
+        self._asleep.pop(attempt, None)
         if baton.is_over:
             raise Dismissed
         attempt.resumed_at = self._monotonic()
+        if parked_at == self.clock.at:
+            # Otherwise sleeps that take no time would go on for ever.
+            attempt.used_s += attempt.resumed_at - parked_s
         self._executing[attempt] = True
 
     def _waker(self, attempt: Attempt) -> Callable[[Moment], None]:
@@ -256,28 +260,6 @@ class Stage:
 
     # --- coroutines --------------------------------------------------------------------
 
-    def _begin_coroutine(self, attempt: Attempt, awaitable: Awaitable[Any]) -> Outcome | None:
-        loop = self._loops.pop() if self._loops else SimulationEventLoop(self.clock)
-        attempt.loop = loop
-        attempt.coroutine = loop.create_task(_awaited(awaitable))
-        return self._run_coroutine(attempt)
-
-    def _run_coroutine(self, attempt: Attempt) -> Outcome | None:
-        loop, task = attempt.loop, attempt.coroutine
-        assert loop is not None  # noqa: S101
-        loop.run_until_idle()
-        if not task.done():
-            return None
-        attempt.loop = attempt.coroutine = None
-        if loop.tidy_up():
-            self._loops.append(loop)
-        try:
-            return attempt.encode(attempt, task.result())
-        except Dismissed:
-            raise
-        except BaseException as error:
-            return raised(error)
-
     def _resume_coroutine(self, attempt: Attempt) -> None:
         attempt.resumed_at = self._monotonic()
         self._executing[attempt] = True
@@ -286,7 +268,7 @@ class Stage:
 
     def _call_again(self, attempt: Attempt) -> Outcome | None:
         current_call.set(attempt)
-        return self._run_coroutine(attempt)
+        return self._coroutines.go_on(attempt)
 
     def _suspend_coroutine(self, attempt: Attempt) -> None:
         self._register(attempt)
@@ -306,10 +288,8 @@ class Stage:
             self._cancel_coroutine(attempt)
 
     def _cancel_coroutine(self, attempt: Attempt) -> None:
-        if attempt.coroutine is not None and attempt.loop is not None:
-            attempt.loop.call_soon_threadsafe(attempt.coroutine.cancel)
-            if attempt.driver is None:
-                self.wake_now(attempt)
+        if self._coroutines.cancel(attempt):
+            self.wake_now(attempt)
 
     def _run_out(self, attempt: Attempt) -> None:
         """The attempt has slept past its timeout."""
@@ -384,14 +364,8 @@ class Stage:
 
     def unwind(self) -> None:
         """Let what is suspended end, once the baton is over: threads wake, coroutines are cancelled."""
-        for driver in list(self._asleep.values()):
+        asleep = list(self._asleep.values())
+        self._asleep.clear()
+        for driver in asleep:
             driver.wake()
-        for attempt in list(self.held.values()):
-            if attempt.loop is not None and attempt.driver is None:
-                attempt.loop.abandon()
-        for loop in self._loops:
-            loop.close()
-
-
-async def _awaited(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+        self._coroutines.unwind()

@@ -79,6 +79,7 @@ class Timetable:
         door: Door,
         fired: Fired,
         plainly: Callable[[Timetable, int, datetime], None],
+        failed: Callable[[Timetable, Exception], None],
     ) -> None:
         """Make a timetable; `begin` puts its first firing on the timeline.
 
@@ -92,6 +93,7 @@ class Timetable:
                 same as a datetime, why it makes no run (None = it does), and whether earlier
                 runs are cancelled.
             plainly: told in its place of an instant whose run may begin at once.
+            failed: told why it cannot be planned; it then fires no more.
         """
         self.id = schedule.id
         self.schedule = schedule
@@ -105,6 +107,7 @@ class Timetable:
         self._door = door
         self._fired = fired
         self._plainly = plainly
+        self._failed = failed
         self._next: datetime | None = None
         self._name = state.name
         self._gate = takes_turns(schedule.policy)
@@ -118,7 +121,11 @@ class Timetable:
         after, policy = from_micros(start) - _MICROSECOND, self._policy
         if policy.start is not None and policy.start > after:
             after = policy.start - _MICROSECOND
-        first = self._trigger.next_after(after)
+        try:
+            first = self._trigger.next_after(after)
+        except Exception as problem:
+            self._failed(self, problem)
+            return
         if first is None or (policy.end is not None and first > policy.end):
             return
         try:
@@ -150,7 +157,13 @@ class Timetable:
         fire_at = self._next
         assert fire_at is not None  # noqa: S101
         active = [(run.id, run.status) for run in self.active.values()] if self.active else ()
-        ticks, following = plan(self._trigger, self._policy, fire_at, fire_at, active)
+        try:
+            ticks, following = plan(self._trigger, self._policy, fire_at, fire_at, active)
+        except Exception as problem:
+            # As live: one schedule that cannot be planned must not hold up all others.
+            self._next = self.next_at = None
+            self._failed(self, problem)
+            return
         self._put(following)
         tick = ticks[0]
         if self._is_plain and tick[1] and not tick[6]:

@@ -113,7 +113,11 @@ class Rig:
         bars = minute_bars(self.prices, minutes=self.minutes)
         source = MemoryBars(bars, timeframe=f"{self.minutes}m")
         start = to_micros(START)
-        end = bars[-1].end if self.length is None else start + self.length // timedelta(microseconds=1)
+        end = (
+            bars[-1].end
+            if self.length is None
+            else start + self.length // timedelta(microseconds=1)
+        )
         terms = SimulationTerms(
             start=start, end=end, seed=self.seed, freeze=self.freeze, timezone=self.timezone
         )
