@@ -121,8 +121,7 @@ class Course:
         return [s for s in self._app.declared_schedules.values() if s.task in names]
 
     def _declared_accounts(self) -> list[AccountTerms]:
-        accounts: dict[str, AccountTerms] = getattr(self._app, "declared_accounts", {})
-        return list(accounts.values())
+        return list(self._app.accounts.values())
 
     def _read_source(self, declared: Sequence[AccountTerms]) -> BarSource:
         data = self._asked.data
