@@ -351,6 +351,7 @@ def store_page() -> str:
     from sqlalchemy import UniqueConstraint
 
     from closingbell.core.run import TRANSITIONS
+    from closingbell.store.append_only import GUARDS
     from closingbell.store.schema import SCHEMA_REVISION, metadata
 
     notes = {**_table_comments(), **_TABLE_NOTES}
@@ -360,7 +361,7 @@ def store_page() -> str:
         rows = (
             (
                 f"`{column.name}`",
-                str(column.type),
+                "decimal TEXT" if column.info.get("amount") else str(column.type),
                 "primary key" if column.primary_key else "" if column.nullable else "not null",
             )
             for column in shape.columns
@@ -369,13 +370,16 @@ def store_page() -> str:
             f"- `{constraint.sqltext}`"
             for constraint in shape.constraints
             if hasattr(constraint, "sqltext")
+            # What decimal text looks like is said once, on top.
+            and not str(constraint.name).endswith("_is_decimal")
         )
+        kept = sorted({f"- {guard.message}" for guard in GUARDS if guard.table == name})
         unique = [
             f"- `{', '.join(column.name for column in index.columns)}` is unique where given"
             for index in shape.indexes
             if index.unique
         ]
-        promised = "\n".join([*checks, *unique])
+        promised = "\n".join([*checks, *unique, *kept])
         held = f"\nHeld by the database:\n\n{promised}\n" if promised else ""
         parts.append(f"## `{name}`\n\n{notes[name]}\n\n{table(('Column', 'Type', ''), rows)}{held}")
     states = table(
@@ -394,6 +398,9 @@ and `--json` are what stays.
 
 - Columns that end in `_at` are microseconds since 1970-01-01 UTC; those that end in `_s` are seconds.
 - JSON travels as text.
+- Amounts are decimal text such as `12.50` or `-0.00000001`, without an exponent: both databases keep every
+  digit. In PostgreSQL `amount::numeric` calculates with them exactly; in SQLite `CAST(amount AS REAL)` is
+  as exact as a floating-point number is.
 - `runs.id` is a UUID version 7 as 32 hexadecimal digits: ids sort by the time they were made.
 
 ## Words in the columns
@@ -406,6 +413,10 @@ and `--json` are what stays.
 - `alerts.type`: `task_failure`, `long_execution`, or `task_alert` for what a task sends itself.
 - `workers.state`: `alive`, `stopped`, `dead`.
 - `run_logs.stream`: `stdout`, `stderr`, `log`.
+- `orders.state` and `order_history.state`: `new` (stored; perhaps sent, perhaps not), `open`, and then `filled`,
+  `cancelled`, `expired` or `rejected` for good.
+- `entries.kind`: `fill`, `cash` (a deposit or withdrawal), `dividend`, `split`, `charge` (interest, funding).
+  The cash of an account is the sum of `amount - fee`.
 
 {chr(10).join(parts)}"""
 
@@ -621,11 +632,14 @@ def _first(thing: Any) -> str:
     return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
 
 
+_SCHEMA_FILES = ("src/closingbell/store/schema.py", "src/closingbell/store/trading_schema.py")
+
+
 def _table_comments() -> dict[str, str]:
     """Return the `#:` comments above the tables of the schema, by table."""
     found: dict[str, str] = {}
     waiting: list[str] = []
-    for line in (ROOT / "src/closingbell/store/schema.py").read_text("utf-8").splitlines():
+    for line in (line for file in _SCHEMA_FILES for line in (ROOT / file).read_text().splitlines()):
         if line.startswith("#:"):
             waiting.append(line.removeprefix("#:").strip())
         elif match := re.match(r"(\w+) = Table\(", line):
