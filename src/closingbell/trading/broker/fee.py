@@ -50,7 +50,11 @@ class Fee:
 
     def __call__(self, order: Order, quantity: Decimal, price: Decimal) -> Decimal:
         """Return the fee of one trade."""
-        fee = quantity * (price * self.fraction + self.per_unit)
+        fee = ZERO
+        if self.fraction:
+            fee += quantity * price * self.fraction
+        if self.per_unit:
+            fee += quantity * self.per_unit
         if self.per_order and not order.filled:
             fee += self.per_order
         return rounded(max(fee, self.minimum))
