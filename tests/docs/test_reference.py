@@ -118,7 +118,7 @@ def test_commands_that_a_page_mentions_exist(page: Path) -> None:
     for line in re.findall(r"(?:[`(]|\$ )closingbell ([a-z][^`$]*)", text):
         words = tuple(re.findall(r"^[a-z]+|(?<= )[a-z]+\b(?![.:=/])", line))
         two, one = words[:2], words[:1]
-        if two in COMMANDS or (one in COMMANDS and one not in GROUPS):
+        if two in COMMANDS or one in COMMANDS:
             chosen = COMMANDS[two if two in COMMANDS else one]
             command = line.split("$ closingbell")[0]
             flags = set(re.findall(r"(?<![\w-])--[a-z]+", command.split("|")[0]))
