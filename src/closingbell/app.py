@@ -321,7 +321,7 @@ class App:
         """
         from closingbell.executor.child import IN_CHILD
 
-        self._refuse_inside("start")
+        self._refuse_inside("app.start()")
         if IN_CHILD or App.importing:
             # A script without a main guard is imported again by its child processes, and by
             # the command line, which then starts the app itself.
@@ -337,7 +337,7 @@ class App:
         Args:
             grace_s: seconds; default the setting.
         """
-        self._refuse_inside("stop")
+        self._refuse_inside("app.stop()")
         self._stop_asked.set()
         with self._lock:
             machinery, self._machinery = self._machinery, None
@@ -360,7 +360,7 @@ class App:
 
     def ask_stop(self) -> None:
         """Let a blocking `start` return; for signal handlers and other threads."""
-        self._refuse_inside("ask_stop")
+        self._refuse_inside("app.ask_stop()")
         self._stop_asked.set()
 
     def wait(self) -> None:
@@ -429,7 +429,7 @@ class App:
         """
         from closingbell.backtesting.course import Asked, Course
 
-        self._refuse_inside("backtest")
+        self._refuse_inside("app.backtest()")
         asked = Asked(
             start=start,
             end=end,
@@ -642,7 +642,7 @@ class App:
 
         if IN_CHILD:
             raise AppNotRunning("using the store inside a child process of a process task")
-        self._refuse_inside("of the live store")
+        self._refuse_inside("the live store")
         with self._lock:
             if self._machinery is not None and self._machinery.pid != os.getpid():
                 # A forked child must not use its parent's connections and threads.
@@ -677,9 +677,9 @@ class App:
         """Refuse to a backtest's task what would reach the live app."""
         if current_stand_in.get() is not None:
             raise BacktestError(
-                f"a use {what}" if what.startswith("of ") else f"app.{what}()",
-                "called by a task inside a backtest",
-                "submit, submit_many, trigger_event and get_task_status, which go to the "
+                what,
+                "out of reach for a task of a backtest",
+                "submit, submit_many, trigger_event or get_task_status, which go to the "
                 "simulation, or calls of algorithm",
             )
 
@@ -692,7 +692,7 @@ class App:
 
     def declare(self, declaration: Callable[[Machinery], Any]) -> None:
         """Apply something to the store now if it is open, and whenever it is opened."""
-        self._refuse_inside("of the live agenda")
+        self._refuse_inside("the live agenda")
         with self._lock:
             self._declared.append(declaration)
             if self._machinery is not None:
@@ -728,7 +728,7 @@ class App:
         return define(handler, name, options, self.settings.timezone)  # type: ignore[arg-type]
 
     def _added(self, task: TaskDefinition) -> None:
-        self._refuse_inside("add_task")
+        self._refuse_inside("app.add_task()")
         if task.trigger is not None or task.after:
             from closingbell.submission import check_payload
 

@@ -15,7 +15,8 @@ from closingbell.simulation.simulation import Simulation
 from closingbell.submission import Options
 from closingbell.trading.market.protocol import MarketStore
 
-_log = logging.getLogger("closingbell.backtest")
+#: Kept from INFO on, as what tasks log themselves.
+_log = logging.getLogger("closingbell.task.backtest")
 
 
 class SimulatedMaintenance:

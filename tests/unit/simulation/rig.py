@@ -144,6 +144,10 @@ class Rig:
         )
         overlay = OverlayBars(source, simulation.clock, on_facts=simulation.take_facts)
         services = SimulationStandIn(simulation, door[0], ledger, overlay)
+
+        def inside() -> None:
+            current_stand_in.set(services)
+
         tasks = list(self.app.registry)
         names = {task.name for task in tasks}
         return simulation.run(
@@ -152,6 +156,6 @@ class Rig:
             desk=desk,
             source=source,
             algorithm=lambda call: Hand(call, desk, services),
-            variables=lambda: current_stand_in.set(services) and None,
+            variables=inside,
             progress=self.progress,
         )
