@@ -22,11 +22,11 @@ from closingbell.core.clock import to_micros
 from closingbell.simulation.figure import FIGURES
 from closingbell.simulation.figure_text import figure_text, percent, seconds_text, two_decimals
 from closingbell.simulation.firing import FiringSpool
-from closingbell.simulation.page.chart import Curve, thinned
+from closingbell.simulation.page.chart import Curve, thinned, time_chart
 from closingbell.simulation.page.histogram import bins_of
 from closingbell.simulation.page.markup import Markup, data_script, tag
 from closingbell.simulation.page.report_page import report_page
-from closingbell.simulation.page.scale import round_steps, short_number, time_ticks
+from closingbell.simulation.page.scale import ratio_steps, round_steps, short_number, time_ticks
 from closingbell.simulation.page.table import SHOWN_ROWS
 from closingbell.simulation.report import Report, report_of
 from closingbell.simulation.result import (
@@ -328,6 +328,29 @@ def test_steps_are_round_and_inside(low: float, size: float, count: int) -> None
     slack = max(abs(low), abs(high)) * 1e-9 + size * 1e-6
     assert all(low - slack <= step <= high + slack for step in steps)
     assert steps == sorted(steps)
+
+
+@given(st.floats(1e-6, 1e9), st.floats(1.5, 1e6))
+def test_logarithmic_steps_are_inside_and_ordered(low: float, ratio: float) -> None:
+    steps = ratio_steps(low, low * ratio)
+    assert steps == sorted(set(steps))
+    assert all(low * (1 - 1e-9) <= step <= low * ratio * (1 + 1e-9) for step in steps)
+    assert len(steps) >= 2
+
+
+def test_steep_curve_has_a_logarithmic_axis() -> None:
+    def chart(*values: float) -> str:
+        curve = Curve("a", "main", values)
+        days = [n * 86_400_000_000 for n in range(len(values))]
+        return time_chart(
+            "T", "d", days, [curve], timezone="UTC", label=short_number, unit="money", steep=True
+        )
+
+    assert "Logarithmic." in chart(100, 1000, 10_000)
+    middle = re.findall(r'style="top:([\d.]+)%">1k<', chart(100, 1000, 10_000))
+    assert float(middle[0]) == pytest.approx(50, abs=0.1)
+    assert "Logarithmic." not in chart(100, 200)
+    assert "Logarithmic." not in chart(-1, 200)
 
 
 @given(st.integers(0, 2_000_000_000), st.integers(60, 3_000_000_000))

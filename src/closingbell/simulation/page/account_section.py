@@ -91,6 +91,7 @@ def _equity_chart(account: AccountReport) -> Markup:
         timezone=account.timezone,
         label=short_number,
         unit="money",
+        steep=True,
         bands=bands,
         note="Shaded: the way down of the maximum drawdown." if bands else None,
     )

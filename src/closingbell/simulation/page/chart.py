@@ -6,13 +6,16 @@ the page. All of it stands without a script; one adds a readout under the pointe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from closingbell.simulation.figure_text import day_text
 from closingbell.simulation.page.markup import Content, Markup, data_script, joined, tag
-from closingbell.simulation.page.scale import round_steps, time_ticks
+from closingbell.simulation.page.scale import ratio_steps, round_steps, time_ticks
 
+#: An axis of amounts is logarithmic where the highest is so many times the lowest.
+STEEP = 3.0
 #: Points that are drawn; of more, each stretch keeps its lowest and its highest.
 DRAWN_POINTS = 1_500
 _SIZE = 1000.0
@@ -53,6 +56,7 @@ def time_chart(
     unit: str,
     height: str = "tall",
     zero: bool = False,
+    steep: bool = False,
     bands: Sequence[Band] = (),
     note: Content = None,
 ) -> Markup:
@@ -68,6 +72,7 @@ def time_chart(
         unit: how the readout writes values: "money", "percent" or "ratio".
         height: "tall", "low" or "small".
         zero: whether zero belongs to the axis.
+        steep: whether the axis may be logarithmic, where the values ask for it.
         bands: stretches that are marked.
         note: under the heading.
     """
@@ -78,7 +83,8 @@ def time_chart(
     if len(instants) < 2 or not values:
         body: Content = tag("p", "Too few points to draw.", class_="empty")
         return tag("figure", _caption(title, (), note), body, class_="chart")
-    frame = _Frame(instants[0], instants[-1], *_range(values, zero))
+    ratio = steep and min(values) > 0 and max(values) > STEEP * min(values)
+    frame = _Frame(instants[0], instants[-1], *_range(values, zero, ratio), ratio)
     plot = tag(
         "div",
         _drawing(frame, instants, drawn, bands),
@@ -101,7 +107,7 @@ def time_chart(
     readout = tag("div", class_="readout", role="status", hidden=True)
     return tag(
         "figure",
-        _caption(title, drawn, note),
+        _caption(title, drawn, joined("Logarithmic. " if ratio else None, note)),
         tag("div", plot, readout, class_="stage"),
         data_script(data),
         class_="chart",
@@ -132,6 +138,12 @@ class _Frame(NamedTuple):
     end: int
     low: float
     high: float
+    ratio: bool
+
+    @property
+    def steps(self) -> list[float]:
+        """Where the axis has lines."""
+        return (ratio_steps if self.ratio else round_steps)(self.low, self.high)
 
     def x(self, at: float) -> float:
         """In percent from the left."""
@@ -139,11 +151,17 @@ class _Frame(NamedTuple):
 
     def y(self, value: float) -> float:
         """In percent from the top."""
-        return (self.high - value) / (self.high - self.low) * 100
+        low, high = self.low, self.high
+        if self.ratio:
+            low, high, value = math.log(low), math.log(high), math.log(value)
+        return (high - value) / (high - low) * 100
 
 
-def _range(values: Sequence[float], zero: bool) -> tuple[float, float]:
+def _range(values: Sequence[float], zero: bool, ratio: bool) -> tuple[float, float]:
     low, high = min(values), max(values)
+    if ratio:
+        room = (high / low) ** 0.04
+        return low / room, high * room
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
     if low == high:
@@ -168,7 +186,7 @@ def _drawing(
                 height=f"{_SIZE:g}",
             )
         )
-    for value in round_steps(frame.low, frame.high):
+    for value in frame.steps:
         y = f"{frame.y(value) * 10:.1f}"
         style = "grid zero" if value == 0 else "grid"
         parts.append(tag("line", class_=style, x1="0", x2=f"{_SIZE:g}", y1=y, y2=y))
@@ -201,7 +219,7 @@ def _labels(
 ) -> Markup:
     values = [
         tag("span", label(value), class_="y", style=f"top:{frame.y(value):.2f}%")
-        for value in round_steps(frame.low, frame.high)
+        for value in frame.steps
         if 2 <= frame.y(value) <= 99
     ]
     days = [
@@ -227,7 +245,7 @@ def _caption(title: str, curves: Sequence[Curve], note: Content) -> Markup:
         "figcaption",
         tag("h3", title),
         legend if len(curves) > 1 else None,
-        tag("p", note, class_="note") if note is not None else None,
+        tag("p", note, class_="note") if note else None,
     )
 
 

@@ -91,6 +91,7 @@ def _curves(comparison: Comparison) -> Markup:
             timezone=ours.timezone,
             label=short_number,
             unit="money",
+            steep=True,
         ),
         time_chart(
             "Below the peak",

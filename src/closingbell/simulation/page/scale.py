@@ -31,6 +31,20 @@ def round_steps(low: float, high: float, count: int = 5) -> list[float]:
     return [number * step for number in range(first, last + 1)]
 
 
+def ratio_steps(low: float, high: float) -> list[float]:
+    """Return round numbers for a logarithmic axis: powers of ten, and two and five of them.
+
+    Args:
+        low: above 0.
+        high: of the axis.
+    """
+    found = []
+    for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1):
+        found += [factor * 10.0**power for factor in (1, 2, 5)]
+    inside = [step for step in found if low <= step <= high]
+    return inside if len(inside) > 2 else [step for step in round_steps(low, high) if step > 0]
+
+
 def time_ticks(start: int, end: int, timezone: str, count: int = 9) -> list[Tick]:
     """Return beginnings of years, months, days or hours between two instants, at most `count`.
 
