@@ -184,9 +184,16 @@ class BarCatalogue:
             self._shelf.remove(name)
         return len(orphans)
 
-    def problems(self) -> Iterator[Problem]:
-        """Read every file, archived ones too, and yield what is wrong."""
-        return problems(self._shelf, self.manifest.files())
+    def problems(self, symbols: Iterable[str] | None = None) -> Iterator[Problem]:
+        """Read every file, archived ones too, and yield what is wrong.
+
+        Args:
+            symbols: only theirs; None = all.
+        """
+        wanted = None if symbols is None else set(symbols)
+        files = self.manifest.files()
+        chosen = [file for file in files if wanted is None or file.symbol in wanted]
+        return problems(self._shelf, chosen)
 
     def adopt(self) -> list[FileVersion]:
         """Take into the manifest what only the folder knows, after an older database was put back.

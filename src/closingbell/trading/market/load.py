@@ -76,14 +76,14 @@ def read_file(path: str | Path) -> Mapping[str, list[Any]]:
     """Return the columns of a CSV or Parquet file; CSV values as text, so that no digit is lost.
 
     Raises:
-        BacktestError: there is no such file, or it is neither.
-        MarketDataError: it cannot be read.
+        MarketDataError: there is no such file, it is neither, or it cannot be read.
     """
     file = Path(path)
     if not file.is_file():
-        raise BacktestError("data", path, "the path of a file that is there")
+        raise MarketDataError(str(path), "there is no such file", "expected the path of one")
     if not file.name.endswith(_SUFFIXES):
-        raise BacktestError("data", path, f"a file that ends in {', '.join(_SUFFIXES)}")
+        ends = ", ".join(_SUFFIXES)
+        raise MarketDataError(file.name, "the file is of no known kind", f"expected {ends}")
     try:
         return _parquet(file) if file.suffix == ".parquet" else _csv(file)
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
@@ -109,7 +109,7 @@ def by_symbol(table: Any, symbol: str | None) -> dict[str, Any]:
 
     Raises:
         BacktestError: it has no such column, and no symbol is given.
-        MarketDataError: it is no table.
+        MarketDataError: it is no table, or a row has no symbol.
     """
     read = read_table(symbol or "data", table)
     owners = read.columns.get("symbol")

@@ -102,7 +102,7 @@ def test_file_is_named_after_its_symbol(name: str, symbol: str) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [None, 5, [1, 2], "nowhere.csv", Path("nowhere"), {"X": "nowhere.csv"}, pd.DataFrame(TABLE)],
+    [None, 5, [1, 2], "nowhere.csv", Path("nowhere"), pd.DataFrame(TABLE)],
 )
 def test_data_that_is_nothing_of_that_is_refused(data: Any) -> None:
     with pytest.raises(BacktestError, match="backtest refused: data"):
@@ -113,8 +113,10 @@ def test_folder_or_file_without_data_is_refused(folder: Path, tmp_path: Path) ->
     (tmp_path / "empty").mkdir()
     with pytest.raises(BacktestError, match="a folder with files"):
         load_data(tmp_path / "empty")
-    with pytest.raises(BacktestError, match="a file that ends in"):
+    with pytest.raises(MarketDataError, match="of no known kind"):
         load_data(folder / "notes.txt")
+    with pytest.raises(MarketDataError, match="'nowhere.csv': there is no such file"):
+        load_data({"X": "nowhere.csv"})
 
 
 def test_two_files_of_one_symbol_are_refused(folder: Path) -> None:
