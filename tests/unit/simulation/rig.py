@@ -96,7 +96,9 @@ class Rig:
 
     Attributes:
         app: its tasks; nothing of it is ever opened.
-        prices: of one symbol, a minute each.
+        prices: of one symbol, `minutes` each.
+        options: of the account.
+        broker: its options.
     """
 
     prices: Sequence[Any] = (100, 101, 102, 103, 104, 105, 106, 107, 108, 109)
@@ -107,6 +109,7 @@ class Rig:
     timezone: str = "UTC"
     progress: Callable[[int], None] | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    broker: dict[str, Any] = field(default_factory=dict)
     app: App = field(default_factory=create_app)
 
     def run(self) -> SimulationResult:
@@ -140,7 +143,7 @@ class Rig:
                 calendar="24/7",
                 **self.options,
             ),
-            SimulatedBroker(seed=self.seed),
+            SimulatedBroker(seed=self.seed, **self.broker),
         )
         overlay = OverlayBars(source, simulation.clock, on_facts=simulation.take_facts)
         services = SimulationStandIn(simulation, door[0], ledger, overlay)
