@@ -288,16 +288,20 @@ class OrderCalls:
         return [self._show(order) for order in made if order is not None]
 
     def close_position(self, symbol: str | Position) -> PlacedOrder | None:
-        """Sell all of a position at the market (buy back a short one); None without a position.
+        """Sell all of a position at the market (buy back a short one).
 
-        Its working orders are cancelled first.
+        Its working orders are cancelled first, but for market orders that close it already.
+
+        Returns:
+            The order; None without a position, or where one that closes it is on its way.
         """
         name = symbol.symbol if isinstance(symbol, Position) else symbol
         account, resolved = self._account_and(name)
-        run_id = self._seat.call.claim.id
         self._seat.require_alive()
-        for order in list(account.orders.values()):
-            if order.symbol == resolved and order.run_id != run_id:
+        side = Side.SELL if account.book.quantity(resolved) > 0 else Side.BUY
+        for order in account.ranked():
+            closes = order.side is side and order.type is OrderType.MARKET
+            if order.symbol == resolved and not closes and not self._seat.is_unmet(order):
                 self._seat.cancel(account, order.id)
         made = self._seat.retarget(account, resolved, "close", -on_its_way(account, resolved))
         return None if made is None else self._show(made)

@@ -66,8 +66,10 @@ def is_reduction(seat: Seat, order: Order) -> bool:
 def _standing(seat: Seat, account: Account, symbol: str) -> Order | None:
     """Return the task's newest sale of a symbol, if it traded or still may."""
     task = seat.call.claim.task
-    ledger = seat.desk.ledger
-    for order in reversed(ledger.orders(account.terms.name, symbol=symbol, limit=_LOOKED_AT)):
-        if order.task == task and order.side is Side.SELL:
-            return order if order.is_working or order.filled else None
+    orders = seat.desk.ledger.orders(account.terms.name, symbol=symbol, limit=_LOOKED_AT)
+    sales = [order for order in orders if order.task == task and order.side is Side.SELL]
+    newest = max((order.created_at for order in sales), default=0)
+    for order in sales:
+        if order.created_at == newest and (order.is_working or order.filled):
+            return order
     return None
