@@ -122,6 +122,13 @@ def test_bars_and_their_event_are_true_together_or_not_at_all(
     assert closes(catalogue) == [1]
 
 
+def test_single_price_is_a_file_of_the_store(store: Store, catalogue: BarCatalogue) -> None:
+    assert catalogue.store("X", {"price": 5}).added == 1
+    (file,) = store.manifest.files("X", "quote")
+    assert file.first == file.last
+    assert [bar.close for bar in catalogue.bars("X", "quote", 0, EVER)] == [5]
+
+
 def test_archive_is_one_transaction(
     store: Store, catalogue: BarCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

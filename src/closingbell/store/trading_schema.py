@@ -265,7 +265,7 @@ market_files = Table(
     Column("replaced_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("symbol", "timeframe", "period"),
     CheckConstraint("version >= 1 AND rows >= 1", name="market_files_numbers_positive"),
-    CheckConstraint("first_at < last_at", name="market_files_first_before_last"),
+    CheckConstraint("first_at <= last_at", name="market_files_first_not_after_last"),
 )
 
 #: Splits and dividends. `value` is the ratio, or the amount per unit.

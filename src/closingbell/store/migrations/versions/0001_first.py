@@ -482,7 +482,7 @@ def _make_desk() -> None:
         sa.Column("first_at", sa.BigInteger(), nullable=False),
         sa.Column("last_at", sa.BigInteger(), nullable=False),
         sa.Column("replaced_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("first_at < last_at", name="market_files_first_before_last"),
+        sa.CheckConstraint("first_at <= last_at", name="market_files_first_not_after_last"),
         sa.CheckConstraint("version >= 1 AND rows >= 1", name="market_files_numbers_positive"),
         sa.PrimaryKeyConstraint("symbol", "timeframe", "period"),
     )
