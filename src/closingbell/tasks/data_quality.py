@@ -97,6 +97,9 @@ class DataQuality(ReadyTask):
         except UnknownSymbol:
             return {"late": "there are none at all"}
         if not bars:
+            if self.symbols is None and not algorithm.get_market_data(symbol, self.timeframe):
+                # Nothing of it is known yet, or only in another timeframe.
+                return {}
             return {"late": f"there are none of the last {self.days} days"}
         gaps = [
             {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Unpack
 
-from closingbell.core.amount import positive
+from closingbell.core.amount import ZERO, positive
 from closingbell.task import TaskOptions
-from closingbell.tasks.ready_task import ReadyTask
+from closingbell.tasks.ready_task import ReadyTask, exceeds
 
 if TYPE_CHECKING:
     from closingbell.trading.algorithm import Algorithm
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class PortfolioMonitor(ReadyTask):
     """Raise an alert when an account is far from what was paid in, or a position is large.
 
-    One alert for each time that a threshold is crossed.
+    One alert for each time that a threshold is crossed; it counts as crossed back at nine tenths.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class PortfolioMonitor(ReadyTask):
         self.alert_once(
             algorithm,
             "down",
-            gain is not None and self.down is not None and gain < -self.down,
+            None if gain is None or self.down is None else exceeds(max(-gain, ZERO), self.down),
             f"the account is down {figure}",
             "WARNING",
             gain=str(gain),
@@ -88,7 +88,7 @@ class PortfolioMonitor(ReadyTask):
         self.alert_once(
             algorithm,
             "up",
-            gain is not None and self.up is not None and gain > self.up,
+            None if gain is None or self.up is None else exceeds(max(gain, ZERO), self.up),
             f"the account is up {figure}",
             "INFO",
             gain=str(gain),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from closingbell.task import Task, TaskOptions
@@ -9,8 +10,25 @@ from closingbell.task import Task, TaskOptions
 if TYPE_CHECKING:
     from closingbell.trading.algorithm import Algorithm
 
+#: What was above its limit is within it again below this share of the limit, so that a figure
+#: that flutters around its limit is told once.
+RELEASE = Decimal("0.9")
+
 #: Options that say when a task runs; one of them replaces the default of all.
 _WHEN = ("trigger", "interval", "time", "day", "cron", "session", "at", "on_event", "after")
+
+
+def exceeds(value: Decimal, limit: Decimal, release: Decimal = RELEASE) -> bool | None:
+    """Say whether a figure is above its limit: yes, no, or (None) between release and limit.
+
+    Args:
+        value: 0 or more.
+        limit: above 0.
+        release: a share of the limit; at it or below, the figure is within its limit again.
+    """
+    if value > limit:
+        return True
+    return False if value <= limit * release else None
 
 
 class ReadyTask(Task):
@@ -42,7 +60,7 @@ class ReadyTask(Task):
         self,
         algorithm: Algorithm,
         about: str,
-        holds: bool,
+        holds: bool | None,
         message: str,
         severity: str = "WARNING",
         **data: Any,
@@ -52,7 +70,8 @@ class ReadyTask(Task):
         Args:
             algorithm: of the run.
             about: names the condition, within this task.
-            holds: whether it is true now. Say so each time, or its end is never noticed.
+            holds: whether it is true now; None leaves it as it was. Say so each time, or its
+                end is never noticed.
             message: one sentence for a person.
             severity: "INFO", "WARNING", "ERROR" or "CRITICAL".
             data: what else a person needs to know, as JSON values.
@@ -60,7 +79,7 @@ class ReadyTask(Task):
         Returns:
             Whether the alert was raised.
         """
-        if not algorithm.latch(f"{self.name}:{about}", holds):
+        if holds is None or not algorithm.latch(f"{self.name}:{about}", holds):
             return False
         algorithm.send_alert(message, severity, **data)
         return True

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 from closingbell.core.amount import ONE, ZERO, fraction
 from closingbell.core.order import OrderType, Side
 from closingbell.task import TaskOptions
-from closingbell.tasks.ready_task import ReadyTask
+from closingbell.tasks.ready_task import ReadyTask, exceeds
 from closingbell.tasks.risk_figures import excess, weights
 
 if TYPE_CHECKING:
     from closingbell.trading.algorithm import Algorithm
     from closingbell.trading.portfolio import Position
+
+_HALF = Decimal("0.5")
 
 
 class RiskManager(ReadyTask):
@@ -21,7 +23,8 @@ class RiskManager(ReadyTask):
 
     In a drawdown it cancels all open orders and closes a fraction of every position, once for
     each breach: the next minute's run finds the same drawdown, and leaves it at that. The breach
-    is over when the account is within the limit again.
+    is over when half of the way is made good (the drawdown is half of its limit), so that an
+    account that flutters around the limit is not reduced again and again.
 
     A position above the largest size is sold down to it, short ones are bought back. Orders that
     are under way count as done, so a run before the fill does not sell twice. An account that is
@@ -73,8 +76,9 @@ class RiskManager(ReadyTask):
         portfolio = algorithm.get_portfolio()
         done: dict[str, Any] = {"drawdown": str(portfolio.drawdown)}
         if self.max_drawdown is not None:
-            breached = portfolio.drawdown > self.max_drawdown
-            first = algorithm.latch(f"{self.name}:drawdown", breached)
+            breached = exceeds(portfolio.drawdown, self.max_drawdown, _HALF)
+            latch = f"{self.name}:drawdown"
+            first = breached is not None and algorithm.latch(latch, breached)
             if first or (breached and not self._once):
                 done |= self._reduce(algorithm)
                 algorithm.send_alert(
@@ -132,7 +136,7 @@ class RiskManager(ReadyTask):
             (o.side.sign * o.remaining for o in algorithm.get_open_orders(symbol)), ZERO
         )
         placed = algorithm.order_target_quantity(symbol, coming + closing.sign * needed)
-        return None if placed is None else str(placed.quantity)
+        return None if placed is None else format(placed.quantity.normalize(), "f")
 
 
 def _limit(given: Any, name: str) -> Decimal | None:

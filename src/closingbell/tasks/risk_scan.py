@@ -10,7 +10,7 @@ from closingbell.core.amount import ZERO, fraction
 from closingbell.core.error import TaskDefinitionError, TradingError
 from closingbell.task import TaskOptions
 from closingbell.tasks import risk_figures as figures
-from closingbell.tasks.ready_task import ReadyTask
+from closingbell.tasks.ready_task import ReadyTask, exceeds
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,16 +27,18 @@ class Finding(NamedTuple):
     about: str
 
     @property
-    def is_breach(self) -> bool:
-        """Whether the figure is above its limit."""
-        return self.value is not None and self.limit is not None and self.value > self.limit
+    def is_above(self) -> bool | None:
+        """Whether the figure is above its limit; None where what was told before still stands."""
+        if self.value is None or self.limit is None:
+            return None
+        return exceeds(self.value, self.limit)
 
 
 class RiskScan(ReadyTask):
     """Look at drawdown, concentration, exposure, correlation and value at risk.
 
-    It trades nothing. A figure that goes above its limit raises one alert, until it is within it
-    again; every run returns all figures.
+    It trades nothing. A figure that goes above its limit raises one alert, until it is at nine
+    tenths of it again; every run returns all figures.
 
     `value_at_risk` is historical: today's positions on the closes of the last `days` bars that
     all of them have, splits taken out. Shares are fractions of the account's value.
@@ -94,6 +96,8 @@ class RiskScan(ReadyTask):
             raise TaskDefinitionError(name, problem)
         self.correlation, self.confidence = correlation, confidence
         self.days, self.least_days, self.timeframe = days, least_days, timeframe
+        #: By symbol: when its newest bar ended, and closes until then.
+        self._closes: dict[str, tuple[datetime, dict[datetime, Decimal]]] = {}
 
     def run(self, algorithm: Algorithm, threshold: Decimal | None = None) -> dict[str, Any]:
         """Read all figures.
@@ -107,13 +111,10 @@ class RiskScan(ReadyTask):
         """
         found = self._findings(algorithm, threshold)
         for finding in found:
-            if finding.value is None or finding.limit is None:
-                # Not judged: what was told before still stands.
-                continue
             self.alert_once(
                 algorithm,
                 finding.figure,
-                finding.is_breach,
+                finding.is_above,
                 f"{finding.about} is above its limit of {finding.limit}",
                 "ERROR",
                 figure=finding.figure,
@@ -121,7 +122,7 @@ class RiskScan(ReadyTask):
                 limit=str(finding.limit),
             )
         values = {f.figure: None if f.value is None else str(f.value) for f in found}
-        return {**values, "breaches": [f.figure for f in found if f.is_breach]}
+        return {**values, "breaches": [f.figure for f in found if f.is_above]}
 
     def _findings(self, algorithm: Algorithm, threshold: Decimal | None) -> list[Finding]:
         portfolio = algorithm.get_portfolio()
@@ -187,13 +188,10 @@ class RiskScan(ReadyTask):
         closes: dict[str, dict[datetime, Decimal]] = {}
         for symbol in symbols:
             try:
-                bars = algorithm.get_market_data(
-                    symbol, self.timeframe, limit=self.days + 1, adjusted=True
-                )
+                closes[symbol] = self._history(algorithm, symbol)
             except TradingError as problem:
                 algorithm.log("no history of %s: %s", symbol, problem)
                 return None
-            closes[symbol] = {bar.end: bar.close for bar in bars}
         shared = sorted(set.intersection(*map(set, closes.values()))) if closes else []
         if len(shared) <= self.least_days:
             return None
@@ -201,6 +199,20 @@ class RiskScan(ReadyTask):
             symbol: figures.simple_returns([prices[end] for end in shared])
             for symbol, prices in closes.items()
         }
+
+    def _history(self, algorithm: Algorithm, symbol: str) -> dict[datetime, Decimal]:
+        """Return closes by the end of their bars; read again only when there is a newer bar."""
+        newest = algorithm.get_market_data(symbol, self.timeframe, limit=1)
+        if not newest:
+            return {}
+        known = self._closes.get(symbol)
+        if known is None or known[0] != newest[-1].end:
+            bars = algorithm.get_market_data(
+                symbol, self.timeframe, limit=self.days + 1, adjusted=True
+            )
+            known = newest[-1].end, {bar.end: Decimal(bar.close) for bar in bars}
+            self._closes[symbol] = known
+        return known[1]
 
 
 def _share(loss: float, equity: Decimal) -> Decimal:

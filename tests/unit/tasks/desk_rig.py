@@ -130,14 +130,14 @@ class DeskRig:
         assert done is not None
         assert done.state is OrderState.FILLED
 
-    def store(self, symbol: str, closes: list[Any], last: datetime | None = None) -> None:
-        """Store a daily bar for each close; the last one ends `last`, by default now."""
-        end = last or self.clock.now()
+    def store(self, symbol: str, closes: list[Any], *, hours: float = 6.5) -> None:
+        """Store a daily bar of so many hours for each close; the last one ends now."""
+        end = self.clock.now()
         bars = []
         for age, close in enumerate(reversed(closes)):
             over = to_micros(end - timedelta(days=age))
             price = Decimal(str(close))
-            start = over - 23_400_000_000
+            start = over - round(hours * 3_600_000_000)
             bars.append(Bar(symbol, start, over, price, price, price, price, Decimal(1)))
         self.catalogue.store(symbol, bars[::-1], timeframe="1d")
 
