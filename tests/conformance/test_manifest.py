@@ -109,7 +109,7 @@ def test_change_and_its_facts_are_one_transaction(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "impossible", [file(rows=0), file(first=2000, last=2000), file(version=0)], ids=str
+    "impossible", [file(rows=0), file(first=2001, last=2000), file(version=0)], ids=str
 )
 def test_file_that_cannot_be_is_refused(desk: Desk, impossible: FileVersion) -> None:
     with pytest.raises((StoreError, LedgerConflict)):
