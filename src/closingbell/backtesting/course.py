@@ -30,7 +30,6 @@ from closingbell.simulation.simulation import Simulation, SimulationTerms
 from closingbell.task import Task, task_name
 from closingbell.trading.algorithm import Algorithm
 from closingbell.trading.desk import Desk
-from closingbell.trading.market.demo import demo_bars
 from closingbell.trading.market.overlay import OverlayBars
 from closingbell.trading.market.reader import MarketReader
 from closingbell.trading.memory_ledger import MemoryLedger
@@ -126,7 +125,7 @@ class Course:
     def _read_source(self, declared: Sequence[AccountTerms]) -> BarSource:
         data = self._asked.data
         if data is None:
-            return demo_bars(session_hours("XNYS"))
+            return self._app.machinery.floor.source
         from closingbell.trading.market.load import load_data
 
         main = _main(declared)

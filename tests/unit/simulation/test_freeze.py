@@ -47,7 +47,7 @@ def test_the_local_zone_is_the_apps_meanwhile_and_all_is_as_it_was_afterwards() 
 
     @rig.app.task(interval="1h")
     def script() -> None:
-        offset = dt.datetime.now().astimezone().utcoffset()  # noqa: DTZ005
+        offset = dt.datetime.now().astimezone().utcoffset()
         seen.append((datetime.now(), date.today(), offset))  # noqa: DTZ005, DTZ011
 
     rig.run()
