@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import difflib
 from pathlib import Path
+from typing import Any
 
-import click
 from typer.core import TyperGroup
 
 from closingbell.cli.target import looks_like_target
@@ -21,20 +21,20 @@ class BacktestGroup(TyperGroup):
     #: The command behind the plain form; nobody needs to type it.
     plain = "run"
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the plain command's name before a target or an option."""
         if args and not self._names_command(args[0], ctx):
             args = [self.plain, *args]
         return super().parse_args(ctx, args)
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the plain form's options together with the list of commands."""
         shown = copy.copy(self)
         plain = self.commands[self.plain]
         shown.params, shown.help = plain.params, plain.help
         super(BacktestGroup, shown).format_help(ctx, formatter)
 
-    def _names_command(self, word: str, ctx: click.Context) -> bool:
+    def _names_command(self, word: str, ctx: Any) -> bool:
         if word in self.commands or word in ctx.help_option_names:
             return True
         if looks_like_target(word) or Path(word).is_dir() or Path(f"{word}.py").is_file():
