@@ -292,7 +292,7 @@ class Course:
     def _parameters(self) -> dict[str, Any]:
         asked = self._asked
         main = _main(self._accounts) or self._accounts[0]
-        name = "the shipped history" if asked.data is None else str(_named(asked.data))
+        name = "the app's market data" if asked.data is None else str(_named(asked.data))
         return {
             "data": describe_data(
                 self._source, name, main.timeframe, self._start, self._end, self._symbols
