@@ -74,6 +74,15 @@ class Boot(msgspec.Struct, frozen=True):
     passthrough: bool
 
 
+def own_process() -> None:
+    """Let this child open a store and have children of its own, as a process of its own does.
+
+    For a child that does one long piece of work, and ends with it.
+    """
+    global IN_CHILD
+    IN_CHILD = False
+
+
 def main(boot_json: str) -> None:
     """Serve until the parent closes the socket; the entry point of a child."""
     global IN_CHILD

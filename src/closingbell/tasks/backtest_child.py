@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from closingbell.core.clock import SystemClock
 from closingbell.core.error import TargetError
+from closingbell.executor.child import own_process
+from closingbell.simulation.plain import plain
 
 if TYPE_CHECKING:
     from closingbell.app import App
-    from closingbell.simulation.report import Report
 
 
 def run_backtests(
@@ -36,22 +36,31 @@ def run_backtests(
         TargetError: there is no such app, or it does not take the parameters.
         BacktestError: a backtest cannot be run as it was asked for.
     """
-    done = []
-    for given in parameters:
-        app = make_app(target, given)
-        title = " ".join([name, *(f"{key}={value}" for key, value in given.items())])
-        chosen = _without_backtests(app) if tasks is None else tasks
-        report = app.backtest(**options, tasks=chosen, name=title, store=False)
-        report_id, summary = _store(app, report)
-        done.append(
-            {
-                "parameters": dict(given),
-                "id": report_id,
-                "name": title,
-                "metrics": summary["metrics"],
-            }
+    own_process()
+    return [_backtest(target, given, tasks, name, options) for given in parameters]
+
+
+def _backtest(
+    target: str,
+    parameters: Mapping[str, Any],
+    tasks: Sequence[str] | None,
+    name: str,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    app = make_app(target, parameters)
+    title = " ".join([name, *(f"{key}={value}" for key, value in parameters.items())])
+    try:
+        report = app.backtest(
+            **options, tasks=_without_backtests(app) if tasks is None else tasks, name=title
         )
-    return done
+    finally:
+        app.stop()
+    return {
+        "parameters": dict(parameters),
+        "id": report.id,
+        "name": title,
+        "metrics": plain(report.metrics),
+    }
 
 
 def make_app(target: str, parameters: Mapping[str, Any]) -> App:
@@ -97,17 +106,3 @@ def _without_backtests(app: App) -> list[str]:
         for task in app.registry
         if not isinstance(getattr(task.handler, "__self__", None), BacktestTask)
     ]
-
-
-def _store(app: App, report: Report) -> tuple[str, Mapping[str, Any]]:
-    """Store a report, here where the app itself opens no store; return its id and summary."""
-    from closingbell.store.store import open_store
-
-    clock = SystemClock()
-    now = clock.micros()
-    record = report.record(now, now)
-    store = open_store(app.settings.database, clock)
-    try:
-        return store.backtests.put(record, report.pages()), record.summary
-    finally:
-        store.close()
