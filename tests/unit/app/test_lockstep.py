@@ -1,0 +1,119 @@
+"""Market data waits for what is due before it, and not for ever."""
+
+from __future__ import annotations
+
+from closingbell.core.clock import SimulatedClock, from_micros
+from closingbell.lockstep import Lockstep
+
+NOW = 1_000_000
+
+
+class Notes:
+    """What has not ended, as a test says; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, int] = {}
+        self.firings: dict[str, int] = {}
+        self.asked = 0
+
+    def runs_until(self, until: int) -> list[tuple[str, int]]:
+        self.asked += 1
+        return [(name, due) for name, due in self.runs.items() if due <= until]
+
+    def firings_until(self, until: int) -> list[tuple[str, str, int]]:
+        return [(name, name, due) for name, due in self.firings.items() if due <= until]
+
+
+class MachineClock(SimulatedClock):
+    """The machine's seconds go by when a test says so."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def standing(patience_s: float = 5.0) -> tuple[Lockstep, Notes, MachineClock]:
+    notes, clock = Notes(), MachineClock(from_micros(NOW))
+    known = {"known", "other"}
+    return Lockstep(notes, clock, known.__contains__, patience_s), notes, clock
+
+
+def test_nothing_left_lets_every_instant_until_now_pass() -> None:
+    lockstep, notes, _ = standing()
+
+    assert [lockstep.is_clear(at, inclusive=True) for at in (1, NOW - 1, NOW)] == [True] * 3
+    assert notes.asked == 1
+
+
+def test_run_holds_up_later_instants_and_the_openings_of_its_own() -> None:
+    lockstep, notes, _ = standing()
+    notes.runs["run"] = 500
+
+    assert lockstep.is_clear(499, inclusive=True)
+    assert lockstep.is_clear(500, inclusive=False)
+    assert not lockstep.is_clear(500, inclusive=True)
+    assert not lockstep.is_clear(501, inclusive=False)
+    notes.runs.clear()
+    assert lockstep.is_clear(501, inclusive=True)
+
+
+def test_firing_of_a_known_task_holds_up_and_one_of_an_unknown_does_not() -> None:
+    lockstep, notes, _ = standing()
+    notes.firings["unknown"] = 500
+    assert lockstep.is_clear(600, inclusive=True)
+    lockstep.forget()
+    notes.firings["known"] = 500
+    assert not lockstep.is_clear(600, inclusive=False)
+
+
+def test_run_that_facts_started_is_seen_after_forgetting() -> None:
+    """What is known to be clear is not asked again, unless somebody says that it must."""
+    lockstep, notes, _ = standing()
+    assert lockstep.is_clear(600, inclusive=True)
+    notes.runs["run"] = 500
+
+    assert lockstep.is_clear(600, inclusive=True)
+    lockstep.forget()
+    assert not lockstep.is_clear(600, inclusive=True)
+
+
+def test_sleeper_counts_from_when_it_wakes() -> None:
+    lockstep, notes, clock = standing()
+    notes.runs["run"] = 500
+    lockstep.asleep("run", NOW + 700)
+
+    assert lockstep.is_clear(NOW, inclusive=True)
+    clock.advance(from_micros(NOW + 1_000))
+    assert lockstep.is_clear(NOW + 700, inclusive=False)
+    assert not lockstep.is_clear(NOW + 700, inclusive=True)
+    # Its next attempt is due when the store says so.
+    notes.runs["run"] = NOW + 900
+    assert lockstep.is_clear(NOW + 900, inclusive=False)
+    assert not lockstep.is_clear(NOW + 901, inclusive=False)
+
+
+def test_run_that_takes_long_is_waited_for_once() -> None:
+    lockstep, notes, clock = standing(patience_s=5.0)
+    notes.runs.update(slow=500)
+    answers = []
+    for clock.seconds in (0.0, 4.9, 5.0, 5.1):
+        answers.append(lockstep.is_clear(600, inclusive=True))
+    assert answers == [False, False, False, True]
+
+    # It holds up nothing later either; another run is waited for anew.
+    assert lockstep.is_clear(800, inclusive=True)
+    notes.runs["other"] = 900
+    lockstep.forget()
+    assert not lockstep.is_clear(950, inclusive=True)
+    clock.seconds = 10.2
+    assert not lockstep.is_clear(950, inclusive=True)
+
+
+def test_run_that_holds_nothing_up_does_not_use_up_its_patience() -> None:
+    lockstep, notes, clock = standing(patience_s=5.0)
+    notes.runs["run"] = 500
+    for clock.seconds in (0.0, 100.0):
+        assert lockstep.is_clear(400, inclusive=True)
+
+    assert not lockstep.is_clear(600, inclusive=True)
