@@ -13,21 +13,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
-from closingbell import App, Context, RetryPolicy, create_app
-from closingbell.core.clock import SystemClock
-from closingbell.core.ledger import Change, Holder, Ledger
-from closingbell.core.order import Order, OrderType, Side
+from closingbell import App, RetryPolicy, create_app
+from closingbell.core.ledger import Change, Ledger
+from closingbell.core.order import Order
+from closingbell.trading.algorithm import Algorithm
 from closingbell.trading.broker.ccxt_broker import CcxtBroker
 from closingbell.trading.broker.protocol import OrderReport
-from closingbell.trading.desk import Desk
-from closingbell.trading.placement import Placement
-from closingbell.trading.terms import AccountTerms
-from closingbell.trading.ticket import Ticket
 from tests.exchange.server import KEY, SECRET
 
 PATIENT = RetryPolicy(
@@ -107,59 +101,42 @@ class StagedBroker(CcxtBroker):
         return report
 
 
-def make_desk(ledger: Any, address: str, broker_class: type[CcxtBroker] = CcxtBroker) -> Desk:
-    """Return a desk with the one account that everybody here trades for."""
+def make_app(store: str, exchange: str, broker_class: type[CcxtBroker] = CcxtBroker) -> App:
+    """Return an app with an account at the local exchange and a task that buys there."""
+    app = create_app(store, lease_s=1.0, poison_after=100, grace_s=1.0, thread_slots=2)
     broker = broker_class(
         "binance",
         key=KEY,
         secret=SECRET,
-        base_url=address,
-        rate=f"60000/1m@{address}",
+        base_url=exchange,
+        rate=f"60000/1m@{exchange}",
         timeout_s=1.0,
         window_s=WINDOW_S,
         settle_s=SETTLE_S,
     )
-    desk = Desk(ledger=ledger, clock=SystemClock(), shared=True)
-    desk.add(AccountTerms(cash=Decimal(10_000), currency="USDT", broker=broker), broker)
-    return desk
-
-
-def make_app(store: str, desks: Sequence[Desk] = ()) -> App:
-    """Return the app; without a desk it only submits and looks."""
-    app = create_app(store, lease_s=1.0, poison_after=100, grace_s=1.0, thread_slots=2)
+    app.add_account(cash=10_000, currency="USDT", broker=broker)
 
     @app.task(retries=PATIENT)
-    def buy(context: Context, quantity: str) -> Mapping[str, Any]:
+    def buy(algorithm: Algorithm, quantity: str) -> dict[str, Any]:
         """Buy once."""
-        by = Placement(
-            context.run_id,
-            context.fence,
-            context.task,
-            effective_at=SystemClock().micros(),
-            attempt=context.attempt,
-        )
-        ticket = Ticket("main", "BTC/USDT", Side.BUY, OrderType.MARKET, Decimal(quantity))
-        order = desks[0].place(ticket, Holder(context.run_id, context.fence), by)
-        return {"order": order.id, "state": order.state.value, "fence": context.fence}
+        order = algorithm.create_buy_order("BTC/USDT", quantity=quantity, order_type="MARKET")
+        return {"order": order.id, "fence": algorithm.context.fence}
 
     return app
 
 
 def main() -> None:
     """Be ready, then work until told to end."""
-    stage = Stage(os.environ["ORDER_STEP"])
-    desks: list[Desk] = []
-    app = make_app(os.environ["ORDER_STORE"], desks)
-    StagedBroker.stage = stage
+    StagedBroker.stage = stage = Stage(os.environ["ORDER_STEP"])
+    app = make_app(os.environ["ORDER_STORE"], os.environ["ORDER_EXCHANGE"], StagedBroker)
     app.store.prepare()
-    ledger = StagedLedger(app.store.ledger, stage)
-    desks.append(make_desk(ledger, os.environ["ORDER_EXCHANGE"], StagedBroker))
+    staged: Any = StagedLedger(app.store.ledger, stage)
+    app.store.ledger = staged
     # The markets are known before the order is placed, as in a desk that has run for a while.
-    desks[0].account("main").broker.quote("BTC/USDT")
+    app.desk.account("main").broker.quote("BTC/USDT")
     print("ready", flush=True)
     if not sys.stdin.readline():
         return
-    desks[0].recover("main")
     app.start(block=False)
     # The end of its input is its end.
     sys.stdin.read()

@@ -20,7 +20,7 @@ from closingbell import App, RunState
 from closingbell.core.clock import SystemClock
 from closingbell.core.order import Order, OrderState
 from closingbell.trading.reconciliation import reconcile
-from tests.chaos.order_desk import WINDOW_S, make_app, make_desk
+from tests.chaos.order_desk import WINDOW_S, make_app
 from tests.exchange import fault
 from tests.exchange.fault import Fault
 from tests.exchange.server import LocalExchange
@@ -59,6 +59,11 @@ class Child:
         assert self._process.stdout.readline().strip() == b"ready"
         self._process.stdin.write(b"go\n")
         self._process.stdin.flush()
+
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
 
     def await_death(self) -> None:
         """Wait until it has killed itself."""
@@ -106,7 +111,7 @@ class Scene:
         self._store = store
         self._log = folder / "workers.log"
         self.exchange = exchange
-        self.app: App = make_app(store)
+        self.app: App = make_app(store, exchange.address)
         self.app.store.prepare()
         self.run_id = self.app.submit("buy", {"quantity": "0.1"}).id
         self.children: list[Child] = []
@@ -123,13 +128,14 @@ class Scene:
             run = self.app.get_run(self.run_id)
             if run.state not in (RunState.PENDING, RunState.RUNNING, RunState.SCHEDULED):
                 break
+            if not any(child.lives for child in self.children):
+                break
             time.sleep(0.02)
         assert run.state is RunState.SUCCESS, (run.state, run.error, self._log.read_text()[-3000:])
 
     def check(self, sent: int) -> Order:
         """The exchange has as many orders as it should, one at most, and the ledger agrees."""
-        ledger = self.app.store.ledger
-        desk = make_desk(ledger, self.exchange.address)
+        ledger, desk = self.app.store.ledger, self.app.desk
         desk.recover("main", patience_s=0.0)
         desk.sync("main")
         account, exchange = desk.account("main"), self.exchange
