@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from closingbell.backtesting.door import SimulatedDoor
 from closingbell.backtesting.stand_in import SimulationStandIn
+from closingbell.backtesting.still import still_source
 from closingbell.backtesting.window import Moment, read_window
 from closingbell.core.amount import positive
 from closingbell.core.bar import BarSource, SessionHours, timeframe_seconds
@@ -30,6 +31,7 @@ from closingbell.simulation.simulation import Simulation, SimulationTerms
 from closingbell.task import Task, task_name
 from closingbell.trading.algorithm import Algorithm
 from closingbell.trading.desk import Desk
+from closingbell.trading.market.demo import DEMO_VENUE, demo_bars
 from closingbell.trading.market.overlay import OverlayBars
 from closingbell.trading.market.reader import MarketReader
 from closingbell.trading.memory_ledger import MemoryLedger
@@ -125,7 +127,10 @@ class Course:
     def _read_source(self, declared: Sequence[AccountTerms]) -> BarSource:
         data = self._asked.data
         if data is None:
-            return self._app.machinery.floor.source
+            below = None
+            if self._app.settings.data is None:
+                below = demo_bars(session_hours(DEMO_VENUE))
+            return still_source(self._app.market_data, below)
         from closingbell.trading.market.load import load_data
 
         main = _main(declared)
