@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from closingbell.core.amount import ZERO, plain
-from closingbell.core.bar import QUOTE, Bar, SessionHours
+from closingbell.core.bar import QUOTE, Bar, SessionHours, timeframe_seconds
 from closingbell.core.clock import from_micros
 from closingbell.core.error import MarketDataError
 from closingbell.core.ledger import Fact
@@ -21,13 +21,15 @@ from closingbell.trading.market.table import PRICES, Table, read_table
 
 #: A source's clock may be ahead of ours by so much: its price is then of now.
 _AHEAD = 2_000_000
+_DAY_S = 86_400
 
 
 class Batch(NamedTuple):
     """Checked bars of one symbol, oldest first.
 
     Attributes:
-        notes: what the caller may want to know: columns that were ignored, a row taken as a price.
+        notes: what the caller may want to know: columns that were ignored, a row taken as a price,
+            bars outside of sessions.
     """
 
     timeframe: str
@@ -153,6 +155,8 @@ class _Reading:
             if ends is None
             else self._spans.between(self._symbol, starts, ends)
         )
+        if timeframe_seconds(timeframe) < _DAY_S and (count := self._spans.outside(spans)):
+            notes.append(f"{count} of {len(spans)} bars start outside of sessions: right zone?")
         numbers = [*(self._numbers(name) for name in PRICES), self._volumes()]
         bars = [
             Bar(self._symbol, *span, *values) for span, *values in zip(spans, *numbers, strict=True)

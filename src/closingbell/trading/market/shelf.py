@@ -130,6 +130,7 @@ class Shelf:
                     stream.write(content)
                 return
             target = self._folder / file
+            fresh = [folder for folder in target.parents if not folder.exists()]
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with target.open("xb") as stream:
@@ -139,7 +140,8 @@ class Shelf:
             except OSError:
                 target.unlink(missing_ok=True)
                 raise
-            _sync_folder(target.parent)
+            for folder in (target.parent, *(made.parent for made in fresh)):
+                _sync_folder(folder)
 
     def remove(self, file: str) -> None:
         """Delete a file; one that is gone or held is left as it is, for the next sweep."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -100,6 +101,22 @@ class Spans:
             (at := self.instant(symbol, stamp, row), at + length)
             for row, stamp in enumerate(stamps)
         ]
+
+    def outside(self, spans: Sequence[tuple[int, int]]) -> int:
+        """Return how many start outside of the sessions; 0 where those are not known."""
+        if self._hours is None:
+            return 0
+        first, last = (from_micros(spans[row][0]).date() for row in (0, -1))
+        try:
+            known = sessions_around(self._hours, min(first, last), max(first, last))
+        except CalendarError:
+            return 0
+        opens = [opening for _, opening, _ in known]
+        count = 0
+        for start, _ in spans:
+            row = bisect_right(opens, start) - 1
+            count += row < 0 or start >= known[row][2]
+        return count
 
     def instant(self, symbol: str, stamp: Stamp, row: int) -> int:
         """Return a time as an instant.

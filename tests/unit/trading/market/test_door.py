@@ -351,6 +351,15 @@ def test_timeframe_that_cannot_be_read_is_refused(timeframe: str) -> None:
         read_bars("X", TWO, timeframe=timeframe)
 
 
+def test_minutes_outside_of_sessions_are_kept_and_noted() -> None:
+    early = {"time": [START + 869 * MINUTE, START + 870 * MINUTE], **COLUMNS}
+    batch = read_bars("X", early, hours=weekday_hours)
+    assert batch.notes == ("1 of 2 bars start outside of sessions: right zone?",)
+    assert read_bars("A/B", early, hours=weekday_hours).notes == ()
+    late = {"time": [START + 1_259 * MINUTE, START + 1_260 * MINUTE], **COLUMNS}
+    assert len(read_bars("X", late, hours=weekday_hours).notes) == 1
+
+
 def test_naive_times_are_of_the_zone_that_is_given() -> None:
     naive = {"time": [NAIVE, NAIVE.replace(minute=31)], **COLUMNS}
     first, _ = read_bars("X", naive, timezone=NEW_YORK).bars

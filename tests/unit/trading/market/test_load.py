@@ -115,7 +115,7 @@ def test_folder_or_file_without_data_is_refused(folder: Path, tmp_path: Path) ->
         load_data(tmp_path / "empty")
     with pytest.raises(MarketDataError, match="of no known kind"):
         load_data(folder / "notes.txt")
-    with pytest.raises(MarketDataError, match="'nowhere.csv': there is no such file"):
+    with pytest.raises(MarketDataError, match=r"'nowhere\.csv': there is no such file"):
         load_data({"X": "nowhere.csv"})
 
 
