@@ -229,9 +229,10 @@ class Shelf:
 
     @contextmanager
     def _opened(self, file: str, metadata: Any) -> Iterator[pq.ParquetFile]:
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with _storing(f"market data in {file} cannot be read"):
+        try:
             source = (
                 self._folder / file
                 if self._folder is not None
@@ -239,6 +240,20 @@ class Shelf:
             )
             with pq.ParquetFile(source, metadata=metadata) as parquet:
                 yield parquet
+        except (OSError, pa.ArrowException) as problem:
+            if isinstance(problem, FileNotFoundError) or self._is_gone(file):
+                # An object store finds out in the middle of reading.
+                raise FileNotFoundError(file) from problem
+            raise _refused(f"market data in {file} cannot be read", problem) from problem
+
+    def _is_gone(self, file: str) -> bool:
+        import pyarrow.fs as fs
+
+        if self._folder is not None:
+            return not (self._folder / file).exists()
+        with _storing(f"market data in {file} cannot be read"):
+            found = self._filesystem.get_file_info(self._path(file)).type
+        return bool(found == fs.FileType.NotFound)
 
     def _path(self, file: str) -> str:
         return f"{self._base}/{file}" if self._base else file
@@ -250,12 +265,14 @@ def _storing(what: str) -> Iterator[None]:
 
     try:
         yield
-    except FileNotFoundError:
-        raise
     except (OSError, pa.ArrowException) as problem:
-        number = getattr(problem, "errno", None)
-        kind = _KINDS.get(number, StoreUnavailable) if number is not None else StoreUnavailable
-        raise kind(f"{what}: {problem}") from problem
+        raise _refused(what, problem) from problem
+
+
+def _refused(what: str, problem: Exception) -> StoreError:
+    number = getattr(problem, "errno", None)
+    kind = StoreUnavailable if number is None else _KINDS.get(number, StoreUnavailable)
+    return kind(f"{what}: {problem}")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -346,6 +346,30 @@ def test_reader_goes_on_in_the_new_version_of_a_file(catalogue: BarCatalogue) ->
     assert [b.close for b in seen[-2:]] == [10_098, 7]
 
 
+@pytest.mark.parametrize("address", ["folder", "mock"])
+def test_reader_goes_on_where_a_file_vanishes_in_the_middle_of_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    place = tmp_path if address == "folder" else "mock:///market"
+    catalogue = BarCatalogue(place, MemoryManifest(), None, clock())
+    catalogue.store("X", series(10_000))
+    read = pq.ParquetFile.read_row_group
+    calls: list[int] = []
+
+    def vanishes(parquet: Any, group: int, **options: Any) -> Any:
+        calls.append(group)
+        if len(calls) == 2:
+            catalogue.store("X", bar(START + 10_000 * MINUTE))
+            raise OSError("NO_SUCH_KEY during GetObject")
+        return read(parquet, group, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", vanishes)
+    parts = [part.bars[0] for part in catalogue.slices("1m", 0, EVER)]
+    assert parts[:-1] == series(10_000)
+    assert len(parts) == 10_001
+    assert len(calls) == 4
+
+
 def test_view_stays_as_it_was_for_what_others_add(catalogue: BarCatalogue) -> None:
     catalogue.store("X", series(2))
     view = catalogue.view()
