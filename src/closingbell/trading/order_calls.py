@@ -104,8 +104,9 @@ class OrderCalls:
     ) -> PlacedOrder:
         """Place a sale; as `create_buy_order`, but that `percentage` is one of the position.
 
-        With `once_per_breach` (the default of risk tasks) a task's percentage sale of a symbol is
-        placed once in a drawdown: a second one returns the first order.
+        With `once_per_breach` (the default of risk tasks) a task's sale of one percentage of a
+        symbol is placed once in a drawdown, and none while one is working: a second call returns
+        the order that is there.
 
         Raises:
             InsufficientPosition: it sells more than is held and free, in an account without
@@ -418,9 +419,9 @@ class OrderCalls:
         def place() -> Order:
             return seat.place(account, symbol, side, terms, quantity, key)
 
-        reduces = side is Side.SELL and size.percentage is not None
-        if reduces and seat.call.task.once_per_breach:
-            return self._show(reduce_once(seat, account, symbol, place))
+        share = size.percentage
+        if side is Side.SELL and share is not None and seat.call.task.once_per_breach:
+            return self._show(reduce_once(seat, account, symbol, share, place))
         return self._show(place())
 
     def _retarget(self, account: Account, symbol: str, target: Decimal) -> PlacedOrder | None:

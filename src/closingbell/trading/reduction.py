@@ -1,14 +1,18 @@
 """Reduction: the percentage sale of a risk task, placed once in a drawdown.
 
 A task that looks each minute, and halves its positions while the drawdown is too large, would
-sell again and again: 100 % becomes 1.6 % in six minutes. With `once_per_breach` its first sale of
-a symbol counts for the whole drawdown, from one peak of the account to the next. What it placed is
-known by the peak, in the ledger's latches: also after a restart, and in other processes.
+sell again and again: 100 % becomes 1.6 % in six minutes. With `once_per_breach` its sale of one
+percentage of a symbol counts for the whole drawdown, from one peak of the account to the next, and
+while a sale of it works no other one is placed. A sale of another percentage is another decision: a
+position that was trimmed to its largest size is still halved in the crash that follows. What was
+placed is known by peak and percentage, in the ledger's latches: also after a restart, and in other
+processes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from closingbell.core.amount import plain
 from closingbell.core.order import Order, Side
@@ -19,8 +23,10 @@ from closingbell.trading.seat import Seat
 _LOOKED_AT = 1_000
 
 
-def reduce_once(seat: Seat, account: Account, symbol: str, place: Callable[[], Order]) -> Order:
-    """Place a reduction unless the task placed one in the present drawdown; return the one.
+def reduce_once(
+    seat: Seat, account: Account, symbol: str, share: Decimal, place: Callable[[], Order]
+) -> Order:
+    """Place a reduction unless the task placed the same one in the present drawdown.
 
     A reduction that was cancelled or rejected before anything of it traded does not count.
 
@@ -28,13 +34,19 @@ def reduce_once(seat: Seat, account: Account, symbol: str, place: Callable[[], O
         seat: of the attempt.
         account: in which.
         symbol: what is sold.
+        share: the fraction of the position.
         place: places the order.
+
+    Returns:
+        The order: the new one, the one of this drawdown, the one of the same run, or one that
+        still works.
     """
     name, task = account.terms.name, seat.call.claim.task
-    done = seat.reduced.get((name, symbol))
+    done = seat.reduced.get((name, symbol)) or _working(account, task, symbol)
     if done is None:
         ledger, holder, now = seat.desk.ledger, seat.holder, seat.clock.micros()
-        latch = f"reduction {task} {symbol} {plain(account.peak.normalize())}"
+        peak = plain(account.peak.normalize())
+        latch = f"reduction {task} {symbol} {peak} {plain(share.normalize())}"
         with ledger.holding(f"{name} {latch}"):
             if not ledger.latch(name, latch, holder, True, now):
                 done = _standing(seat, account, symbol)
@@ -61,6 +73,18 @@ def is_reduction(seat: Seat, order: Order) -> bool:
     """Whether an order is a working sale of a task that acts once: it is not cancelled by itself."""
     task = seat.call.task
     return task.once_per_breach and order.task == task.name and order.side is Side.SELL
+
+
+def _working(account: Account, task: str, symbol: str) -> Order | None:
+    """Return the task's working sale of a symbol, if it has one."""
+    return next(
+        (
+            order
+            for order in account.ranked()
+            if order.task == task and order.symbol == symbol and order.side is Side.SELL
+        ),
+        None,
+    )
 
 
 def _standing(seat: Seat, account: Account, symbol: str) -> Order | None:

@@ -174,3 +174,25 @@ def test_sale_by_quantity_is_no_reduction(rig: AlgorithmRig) -> None:
     orders = [algorithm.create_sell_order("AAPL", quantity=1) for _ in range(2)]
 
     assert orders[0].id != orders[1].id
+
+
+def test_position_that_was_trimmed_is_still_halved_in_the_crash_that_follows() -> None:
+    """Both are percentage sales of the same task, and of the same peak: two decisions."""
+    rig = AlgorithmRig(history(100, 100, 100, 60, 60, 60), cash=d(1000))
+    rig.pass_days(0)
+    rig.algorithm(task="entry", run="entry").create_buy_order("AAPL", quantity=10)
+    rig.pass_days(1)
+    manager = rig.algorithm(task="risk_manager", run="trim", once=True)
+    trim = manager.create_sell_order("AAPL", percentage=0.2)
+    again = rig.algorithm(task="risk_manager", run="trim-2", once=True)
+    while_it_works = again.create_sell_order("AAPL", percentage=0.5)
+    rig.pass_days(2, 3)
+    minutes = Minutes(rig)
+    halved = {minutes.halve() for _ in range(3)}
+    rig.pass_days(4)
+    halved |= {minutes.halve() for _ in range(3)}
+
+    assert while_it_works.id == trim.id
+    assert len(halved) == 1
+    assert trim.id not in halved
+    assert rig.held() == 4
