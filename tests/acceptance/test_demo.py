@@ -11,15 +11,19 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from hashlib import sha256
 from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from closingbell.demo.prices import SYMBOLS, load_bars
+from closingbell.core.book import Book
+from closingbell.core.clock import SystemClock
+from closingbell.demo.desk import WEIGHTS
+from closingbell.store.store import open_store
+from closingbell.trading.market.demo import load_history
 
 COMMAND = str(Path(sys.executable).with_name("closingbell"))
 NEW_YORK_OFFSET_S = 5 * 3600
@@ -77,11 +81,11 @@ def test_demo_ends_by_itself_well_within_two_minutes(played: Played) -> None:
 def test_sessions_fire_at_the_open_and_before_the_close_and_not_on_the_holiday(rows: Any) -> None:
     fired = {
         task: [at for (at,) in rows("SELECT fire_at FROM runs WHERE task = ? ORDER BY 1", task)]
-        for task in ("data_sync", "valuation")
+        for task in ("rebalance", "risk_manager")
     }
-    assert fired["data_sync"] == [micros("2012-11-21T09:30"), micros("2012-11-23T09:30")]
+    assert fired["rebalance"] == [micros("2012-11-21T09:30"), micros("2012-11-23T09:30")]
     # The second is the half day: 15 minutes before 13:00.
-    assert fired["valuation"] == [micros("2012-11-21T15:45"), micros("2012-11-23T12:45")]
+    assert fired["risk_manager"] == [micros("2012-11-21T15:45"), micros("2012-11-23T12:45")]
 
 
 def test_every_run_has_ended_and_every_attempt_is_accounted_for(rows: Any, played: Played) -> None:
@@ -112,21 +116,20 @@ def test_vendor_fails_twice_and_is_retried_with_backoff(rows: Any) -> None:
 
 def test_hung_task_is_killed_and_the_desk_goes_on_beside_it(rows: Any, played: Played) -> None:
     (killed,) = played.summary["killed"]
-    assert (killed["task"], killed["executor"]) == ("reconciliation", "process")
+    assert (killed["task"], killed["executor"]) == ("broker_statement", "process")
     began, ended, outcome, state = rows(
         "SELECT started_at, finished_at, outcome, state FROM runs WHERE id = ?", killed["run_id"]
     )[0]
     assert (outcome, state) == ("timed_out", "failed")
     # Two real seconds at least, on a clock 12,000 times as fast.
     assert (ended - began) / 1_000_000 / 12_000 >= 2
-    # At least one: how much desk time fits beside the hang depends on how busy the machine is.
+    # How much desk time fits beside the hang depends on how busy the machine is.
     ((beside,),) = rows(
-        "SELECT count(*) FROM runs WHERE executor = 'process' AND state = 'success'"
-        " AND started_at > ? AND finished_at < ?",
+        "SELECT count(*) FROM runs WHERE state = 'success' AND started_at > ? AND finished_at < ?",
         began,
         ended,
     )
-    assert beside >= 1, "no other process task went on beside the hung one"
+    assert beside >= 1, "nothing went on beside the hung task"
     logged = rows("SELECT text FROM run_logs WHERE run_id = ?", killed["run_id"])
     assert any("waiting for its answer" in text for (text,) in logged)
 
@@ -142,11 +145,15 @@ def test_no_child_process_is_left_behind(rows: Any) -> None:
             os.kill(pid, 0)
 
 
-def test_report_follows_both_tasks_that_it_waits_for(rows: Any) -> None:
+def test_report_follows_both_tasks_that_it_waits_for(rows: Any, played: Played) -> None:
     reports = rows("SELECT started_at FROM runs WHERE task = 'daily_report' ORDER BY 1")
-    valued = rows("SELECT finished_at FROM runs WHERE task = 'valuation' ORDER BY 1")
-    assert len(reports) == len(valued) == 2
-    assert all(report >= end for (report,), (end,) in zip(reports, valued, strict=True))
+    settled = rows("SELECT finished_at FROM runs WHERE task = 'settlement' ORDER BY 1")
+    assert len(reports) == len(settled) == 2
+    assert all(report >= end for (report,), (end,) in zip(reports, settled, strict=True))
+    written = [Path(file) for file in played.summary["files"]]
+    texts = [file for file in written if file.suffix == ".txt"]
+    assert len(texts) == 2
+    assert all("Open positions       5" in file.read_text("utf-8") for file in texts)
 
 
 def test_skips_are_stored_with_their_reasons(rows: Any, played: Played) -> None:
@@ -173,12 +180,12 @@ def test_every_half_hour_has_exactly_one_tick(rows: Any) -> None:
     assert ticks == list(range(ticks[0], micros(UNTIL), 1_800_000_000))
 
 
-def test_events_carry_real_moves_and_their_condition_decides(rows: Any) -> None:
-    bars = {(bar.symbol, bar.day): bar for bar in load_bars()}
-    events = rows("SELECT data, runs FROM events WHERE type = 'position_change'")
-    assert len(events) == 2 * len(SYMBOLS)
+def test_opening_gaps_are_the_real_ones_and_their_condition_decides(rows: Any) -> None:
+    bars = {(bar.symbol, bar.day): bar for bar in load_history()}
+    gaps = rows("SELECT data, runs FROM events WHERE type = 'opening_gap'")
+    assert len(gaps) == 2 * len(WEIGHTS)
     before = {date(2012, 11, 21): date(2012, 11, 20), date(2012, 11, 23): date(2012, 11, 21)}
-    for text, runs in events:
+    for text, runs in gaps:
         data = json.loads(text)
         day = date.fromisoformat(data["session_date"])
         move = bars[data["symbol"], day].open / bars[data["symbol"], before[day]].close - 1
@@ -186,50 +193,74 @@ def test_events_carry_real_moves_and_their_condition_decides(rows: Any) -> None:
         assert runs == (1 if abs(data["change"]) > 0.005 else 0)
 
 
-def test_valuation_sees_no_price_of_the_future(rows: Any) -> None:
-    last = rows("SELECT max(day) FROM demo_bars")[0][0]
-    assert last == "2012-11-21", "Friday's bar is not known on Friday"
-    value = rows("SELECT value FROM demo_reports WHERE day = '2012-11-23'")[0][0]
-    held = {"AAPL": 2_000, "FB": 45_000, "GOOG": 1_500, "IBM": 5_000, "MSFT": 40_000}
-    opened = {bar.symbol: bar.open for bar in load_bars() if bar.day == date(2012, 11, 23)}
-    assert float(value) == float(sum(opened[symbol] * held[symbol] for symbol in held))
+def test_desk_buys_its_weights_at_the_real_opening_prices(played: Played) -> None:
+    opened = {bar.symbol: bar.open for bar in load_history() if bar.day == date(2012, 11, 21)}
+    bought = {trade["symbol"]: trade for trade in played.summary["trades"]}
+    assert {symbol: Decimal(trade["price"]) for symbol, trade in bought.items()} == opened
+    assert {trade["at"] for trade in bought.values()} == {"2012-11-21T14:30:00+00:00"}
+    assert {trade["task"] for trade in bought.values()} == {"rebalance"}
 
 
-def test_risk_figures_agree_with_a_second_computation(rows: Any) -> None:
-    held = {"AAPL": 2_000, "FB": 45_000, "GOOG": 1_500, "IBM": 5_000, "MSFT": 40_000}
-    closes: dict[date, dict[str, float]] = {}
-    for bar in load_bars():
-        if bar.day < date(2012, 11, 23):
-            closes.setdefault(bar.day, {})[bar.symbol] = float(bar.close)
-    opened = {b.symbol: float(b.open) for b in load_bars() if b.day == date(2012, 11, 23)}
-    days = [day for day in sorted(closes) if len(closes[day]) == 5][-126:]
-    outcomes = sorted(
-        sum(held[s] * opened[s] * (closes[b][s] / closes[a][s] - 1) for s in held)
-        for a, b in pairwise(days)
+def test_every_fill_starts_a_risk_scan_of_its_position(rows: Any) -> None:
+    changes = rows("SELECT data, runs FROM events WHERE type = 'position_change'")
+    assert {json.loads(text)["symbol"] for text, _ in changes} == set(WEIGHTS)
+    assert [runs for _, runs in changes] == [1] * len(WEIGHTS)
+    scans = rows("SELECT state, priority FROM runs WHERE task = 'risk_scan'")
+    assert scans == [("success", 1)] * len(WEIGHTS)
+
+
+def test_portfolio_is_worth_its_positions_at_the_real_closes(played: Played) -> None:
+    portfolio = played.summary["portfolio"]
+    closes = {bar.symbol: bar.close for bar in load_history() if bar.day == date(2012, 11, 23)}
+    worth = sum(
+        (Decimal(one["quantity"]) * closes[one["symbol"]] for one in portfolio["positions"]),
+        Decimal(portfolio["cash"]),
     )
-    reported = rows("SELECT value_at_risk FROM demo_reports WHERE day = '2012-11-23'")[0][0]
-    # Five percent of 125 days: the seventh worst.
-    assert float(reported) == pytest.approx(-outcomes[6], abs=0.01)
+    assert len(portfolio["positions"]) == len(WEIGHTS)
+    assert Decimal(portfolio["value"]) == worth
+
+
+def test_ledger_in_the_file_folds_to_the_portfolio_and_every_settlement_balances(
+    played: Played,
+) -> None:
+    store = open_store(played.database, SystemClock())
+    try:
+        book = Book.of(store.ledger.entries("main"))
+    finally:
+        store.close()
+    portfolio = played.summary["portfolio"]
+    assert book.cash["USD"] == Decimal(portfolio["cash"])
+    held = {one["symbol"]: Decimal(one["quantity"]) for one in portfolio["positions"]}
+    assert {holding.symbol: holding.quantity for holding in book.positions} == held
+    assert [one["balances"] for one in played.summary["statements"]] == [True, True]
+
+
+def test_backtest_of_the_strategy_is_stored_and_its_page_is_written(
+    rows: Any, played: Played
+) -> None:
+    told = played.summary["backtest"]
+    assert rows("SELECT id FROM backtests") == [(told["id"],)]
+    assert "<svg" in Path(told["page"]).read_text("utf-8")
 
 
 def test_alerts_are_raised_for_the_killed_run_and_for_far_moves(played: Played) -> None:
     kinds = [alert["type"] for alert in played.summary["alerts"]]
     assert kinds.count("task_failure") == 1
-    assert kinds.count("task_alert") == 3
+    assert kinds.count("task_alert") == 1
 
 
 def test_lateness_is_measured_for_every_firing_that_ran(rows: Any, played: Played) -> None:
     late = played.summary["lateness_ms"]
     measured = rows(
         "SELECT count(*) FROM runs WHERE cause = 'schedule' AND state = 'success'"
-        " AND task IN ('margin_watch', 'data_sync')"
+        " AND task IN ('margin_watch', 'opening_gaps')"
     )[0][0]
     assert late["firings"] == measured
     assert 0 <= late["p50"] <= late["p99"] <= late["max"]
 
 
 def test_progress_is_told_on_stderr_only(played: Played) -> None:
-    assert "data_sync" in played.err
+    assert "opening_gaps" in played.err
     assert "Traceback" not in played.err
 
 
@@ -248,4 +279,4 @@ def test_price_file_is_the_one_that_its_provenance_names() -> None:
     folder = files("closingbell.trading.market.data")
     content = folder.joinpath("stocks.csv.gz").read_bytes()
     assert sha256(content).hexdigest() in folder.joinpath("PROVENANCE.md").read_text("utf-8")
-    assert len(load_bars()) == 12_154
+    assert len(load_history()) == 12_154

@@ -51,20 +51,26 @@ def demo(
         speed=SPEED if speed is None else speed,
         end=END if until is None else read_instant(until, "until", ZONE),
     )
-    out.note(f"a trading desk's days around Thanksgiving 2012, on {show.path}")
+    out.note("first, what trades is backtested on the half year before ...")
+    report = show.backtest()
+    out.note(report.summary())
+    out.note(f"then a trading desk's days around Thanksgiving 2012, on {show.path}")
     with Screen(show) as screen:
         summary = show.play(screen.watch)
+    summary["backtest"] = {"id": report.id, "page": str(show.page)}
     if as_json:
         out.document(summary)
     else:
         from rich.console import Console
 
         show_summary(summary, Console(width=None if sys.stdout.isatty() else 100))
-    out.note(f"\nlook closer: closingbell runs --database {show.path}")
+    out.note(f"\nthe backtest's report: {show.page.as_uri()}")
+    out.note(f"look closer: closingbell runs --database {show.path}")
     if once or not sys.stdin.isatty():
         return
-    out.note("the desk goes on in real time; Ctrl-C ends it")
-    show.serve()
+    show.serve(
+        lambda address: out.note(f"the desk goes on in real time at {address}; Ctrl-C ends it")
+    )
 
 
 def _path(database: str | None) -> Path:

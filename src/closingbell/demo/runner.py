@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from closingbell.app import App
-from closingbell.core.clock import ScaledClock, SystemClock
+from closingbell.core.clock import ScaledClock, SimulatedClock, SystemClock
 from closingbell.core.error import SettingError
 from closingbell.core.run import ACTIVE_STATES
-from closingbell.demo.book import Book
-from closingbell.demo.desk import CHILDREN, ZONE, make_desk
+from closingbell.demo.desk import CHILDREN, STRATEGY, ZONE, make_desk
+from closingbell.demo.page import DeskPage
 from closingbell.demo.summary import summarise
 from closingbell.store.store import open_store
+
+if TYPE_CHECKING:
+    from closingbell.simulation.report import Report
 
 #: The days around Thanksgiving of 2012: a holiday on Thursday, an early close on Friday.
 START = datetime(2012, 11, 21, 6, 0, tzinfo=ZoneInfo(ZONE))
 END = datetime(2012, 11, 26, 18, 0, tzinfo=ZoneInfo(ZONE))
+#: The strategy's backtest: all days that all five stocks have before the desk opens.
+BACKTEST = ("2012-05-21", "2012-11-20")
 #: Desk seconds in one real second: the five days and a half pass in 40 seconds.
 SPEED = 12_000.0
 #: Real seconds between two looks at the desk.
@@ -70,22 +75,45 @@ class Demo:
         self._settings = settings
         self._reached = end
 
-    def play(self, watch: Callable[[App, Book], None]) -> dict[str, Any]:
+    def play(self, watch: Callable[[App], None]) -> dict[str, Any]:
         """Run the desk until the end, call `watch` at every look, and return the summary."""
         self._make_tables()
         clock = ScaledClock(self.start, self.speed)
-        app, book = make_desk(self.path, clock, **self._settings)
+        app = make_desk(self.path, clock, **self._settings)
+        with app.running():
+            app.submit_many("preflight", [{"child": n} for n in range(CHILDREN)])
+            while clock.now() < self.end:
+                clock.sleep(_LOOK_S * self.speed)
+                watch(app)
+            self._await_last_runs(app, watch)
+            self._reached = clock.now()
+            return self.summary(app)
+
+    def backtest(self, progress: Callable[[int], None] | None = None) -> Report:
+        """Backtest what trades on the half year before; write the report's page.
+
+        Returns:
+            The report; its page is `self.page`.
+        """
+        self._make_tables()
+        # On a standing clock: schedules that are stored now begin where the desk will.
+        app = make_desk(self.path, SimulatedClock(self.start), **self._settings)
         try:
-            with app.running():
-                app.submit_many("preflight", [{"child": n} for n in range(CHILDREN)])
-                while clock.now() < self.end:
-                    clock.sleep(_LOOK_S * self.speed)
-                    watch(app, book)
-                self._await_last_runs(app, book, watch)
-                self._reached = clock.now()
-                return self.summary(app, book)
+            report = app.backtest(
+                *BACKTEST,
+                tasks=STRATEGY,
+                name="the desk's strategy before its week",
+                progress=progress,
+            )
+            report.to_html(self.page)
+            return report
         finally:
-            book.close()
+            app.stop()
+
+    @property
+    def page(self) -> Path:
+        """Where the backtest's page is written."""
+        return self.path.parent / "backtest.html"
 
     def _make_tables(self) -> None:
         """Make the file with all its tables while the desk's clock does not run yet."""
@@ -95,13 +123,8 @@ class Demo:
             store.prepare()
         finally:
             store.close()
-        book = Book(self.path)
-        try:
-            book.create()
-        finally:
-            book.close()
 
-    def _await_last_runs(self, app: App, book: Book, watch: Callable[[App, Book], None]) -> None:
+    def _await_last_runs(self, app: App, watch: Callable[[App], None]) -> None:
         deadline = app.clock.monotonic() + _LAST_RUNS_S
         for schedule in app.store.schedules.list_all():
             # What fires after the end belongs to the time after the demo.
@@ -110,27 +133,32 @@ class Demo:
             if not any(app.store.runs.counts()[state] for state in ACTIVE_STATES):
                 return
             app.clock.sleep(_LOOK_S * self.speed)
-            watch(app, book)
+            watch(app)
 
-    def summary(self, app: App, book: Book) -> dict[str, Any]:
+    def summary(self, app: App) -> dict[str, Any]:
         """Return the summary of what is stored."""
         return summarise(
-            app.store,
-            book,
+            app,
             start=self.start,
             end=self.end,
             speed=self.speed,
             timezone=ZONE,
+            folder=self.path.parent,
         )
 
-    def serve(self) -> None:
-        """Go on where the accelerated clock stopped, in real time, until Ctrl-C or SIGTERM."""
+    def serve(self, told: Callable[[str], None]) -> None:
+        """Go on where the accelerated clock stopped, in real time, until Ctrl-C or SIGTERM.
+
+        Args:
+            told: called with the address of the desk's page.
+        """
         clock = ScaledClock(self._reached, 1.0)
-        app, book = make_desk(self.path, clock, **self._settings)
+        app = make_desk(self.path, clock, **self._settings)
         try:
             for schedule in app.store.schedules.list_all():
                 app.store.schedules.resume(schedule["id"], schedule["next_fire_at"])
-            app.start(block=True)
+            with DeskPage(app, self.page) as page:
+                told(page.address)
+                app.start(block=True)
         finally:
             app.stop()
-            book.close()

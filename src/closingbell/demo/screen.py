@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from closingbell.app import App
     from closingbell.core.run import Run
-    from closingbell.demo.book import Book
     from closingbell.demo.runner import Demo
 
 #: The task that runs every half hour would push all others out of the lines.
@@ -51,7 +50,7 @@ class Screen:
         if self._live is not None:
             self._live.stop()
 
-    def watch(self, app: App, book: Book) -> None:
+    def watch(self, app: App) -> None:
         """Show how the desk stands now."""
         latest = app.list_runs(limit=80)
         for run in reversed(latest):
@@ -103,10 +102,17 @@ def _line(run: Run) -> str:
     if run.state == "failed" and run.error is not None:
         said = f"{run.error.get('type')}: {run.error.get('message')}"
     elif run.state == "success" and isinstance(run.result, dict):
-        said = " ".join(f"{k}={v}" for k, v in run.result.items() if k not in ("late_ms", "splits"))
+        said = " ".join(f"{k}={v}" for k, v in run.result.items() if _is_short(v, k))
     tries = f" attempt {run.attempt}" if run.attempt > 1 else ""
     when = at.astimezone(_ZONE).strftime("%a %H:%M")
     return f"{when}  {run.task:<18} {run.state:<9}{tries} {said}".rstrip()
+
+
+def _is_short(value: object, name: str) -> bool:
+    """Whether a result's field fits into a line and says something there."""
+    if name == "late_ms" or isinstance(value, (dict, list)):
+        return False
+    return len(str(value)) <= 30 and "\n" not in str(value)
 
 
 def show_summary(summary: dict[str, Any], console: Console) -> None:
@@ -161,8 +167,8 @@ def show_summary(summary: dict[str, Any], console: Console) -> None:
         console,
         "events",
         [
-            f"{events['happened']} position changes, {events['matched']} met the condition and "
-            f"started {events['runs_started']} risk scans"
+            f"{events['happened']} facts of the desk, {events['matched']} were waited for and "
+            f"started {events['runs_started']} runs"
         ],
     )
     _section(
@@ -175,11 +181,11 @@ def show_summary(summary: dict[str, Any], console: Console) -> None:
     )
     _section(
         console,
-        "daily reports (US dollars; value at risk: one day, 95 %, historical simulation)",
+        "settled",
         [
-            f"{one['day']}  value {_money(one['value'])}  day {_money(one['day_change'])}  "
-            f"value at risk {_money(one['value_at_risk'])}  volatility {float(one['volatility']):.1%}"
-            for one in summary["reports"]
+            f"{one['day']}  value {_money(one['value'])}  "
+            f"{'books balance' if one['balances'] else 'BOOKS DO NOT BALANCE'}"
+            for one in summary["statements"]
         ],
     )
     late = summary["lateness_ms"]
@@ -192,6 +198,30 @@ def show_summary(summary: dict[str, Any], console: Console) -> None:
                 f"({late['firings']} firings, on a clock {summary['speed']:,.0f} times as fast)"
             ],
         )
+    _show_portfolio(summary, console)
+
+
+def _show_portfolio(summary: dict[str, Any], console: Console) -> None:
+    from rich.table import Table
+
+    portfolio = summary["portfolio"]
+    console.print()
+    table = Table(
+        title=f"the portfolio, {portfolio['currency']}",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    for head in ("symbol", "quantity", "bought at", "price", "value", "unrealised"):
+        table.add_column(head, justify="left" if head == "symbol" else "right")
+    for one in portfolio["positions"]:
+        numbers = (one["quantity"], one["average_price"], one["price"], one["value"])
+        gain = float(one["unrealized"])
+        table.add_row(one["symbol"], *(_money(n) for n in numbers), f"{gain:+,.2f}")
+    table.add_row("cash", "", "", "", _money(portfolio["cash"]), "")
+    gained = float(portfolio["value"]) - float(portfolio["initial"])
+    table.add_row("all", "", "", "", _money(portfolio["value"]), f"{gained:+,.2f}", style="bold")
+    console.print(table)
 
 
 def _section(console: Console, title: str, lines: Sequence[str]) -> None:

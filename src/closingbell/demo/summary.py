@@ -10,25 +10,31 @@ from zoneinfo import ZoneInfo
 from closingbell.core.clock import from_micros, to_micros
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy import Connection
 
-    from closingbell.demo.book import Book
+    from closingbell.app import App
     from closingbell.store.store import Store
+
+#: What tasks write into the desk's folder.
+_WRITTEN = (".html", ".txt", ".db", ".sql")
 
 
 def summarise(
-    store: Store, book: Book, *, start: datetime, end: datetime, speed: float, timezone: str
+    app: App, *, start: datetime, end: datetime, speed: float, timezone: str, folder: Path
 ) -> dict[str, Any]:
     """Return the summary as JSON values.
 
     Args:
-        store: the engine's store.
-        book: the desk's tables in the same file.
+        app: the desk's.
         start: when the desk's clock began.
         end: when the accelerated part was over.
         speed: desk seconds in one machine second.
         timezone: the zone of the dates in it.
+        folder: where tasks wrote their reports and backups.
     """
+    store = app.store
     with store.database.reading() as connection:
         summary = {
             "database": store.database.label,
@@ -56,8 +62,70 @@ def summarise(
         }
         for alert in store.alerts.open()
     ]
-    summary["reports"] = book.reports()
+    summary["portfolio"] = _portfolio(app)
+    summary["trades"] = _trades(store)
+    summary["statements"] = _statements(store)
+    summary["files"] = sorted(str(file) for file in folder.rglob("*") if file.suffix in _WRITTEN)
     return summary
+
+
+def _portfolio(app: App) -> dict[str, Any]:
+    """Return the account as it stands, amounts as decimal text in its currency."""
+    portfolio = app.portfolio("main")
+    return {
+        "currency": portfolio.currency,
+        "value": str(portfolio.total_value),
+        "initial": str(portfolio.initial_value),
+        "peak": str(portfolio.peak_value),
+        "cash": str(portfolio.cash),
+        "realized": str(portfolio.realized_pnl),
+        "unrealized": str(portfolio.unrealized_pnl),
+        "positions": [
+            {
+                "symbol": position.symbol,
+                "quantity": str(position.quantity),
+                "average_price": str(position.average_price),
+                "price": str(position.price),
+                "value": str(position.current_value),
+                "unrealized": str(position.unrealized_pnl),
+            }
+            for position in portfolio.positions
+        ],
+    }
+
+
+def _trades(store: Store) -> list[dict[str, Any]]:
+    """Return the account's fills, oldest first."""
+    return [
+        {
+            "at": from_micros(entry.at).isoformat(),
+            "symbol": entry.symbol,
+            "quantity": str(entry.quantity),
+            "price": str(entry.price),
+            "fee": str(entry.fee),
+            "task": entry.task,
+            "run_id": entry.run_id,
+        }
+        for entry in store.ledger.entries("main", kind="fill")
+    ]
+
+
+def _statements(store: Store) -> list[dict[str, Any]]:
+    """Return what each settlement returned, oldest first."""
+    from sqlalchemy import select
+
+    from closingbell.store.codec import from_json
+    from closingbell.store.schema import runs
+
+    query = select(runs.c.result).where(runs.c.task == "settlement", runs.c.state == "success")
+    with store.database.reading() as connection:
+        found = connection.execute(query.order_by(runs.c.id)).scalars()
+        results = [from_json(text) for text in found]
+    return [
+        {"day": result["session_date"], "value": result["value"], **statement}
+        for result in results
+        for statement in result["statements"]
+    ]
 
 
 def _runs(connection: Connection) -> dict[str, dict[str, int]]:
