@@ -57,10 +57,11 @@ class ContextNames(OrderCalls):
         """Whether at least so much is held of a symbol, or of a currency as cash."""
         portfolio = self._portfolio()
         if symbol in portfolio.cash_by_currency:
-            return portfolio.cash_by_currency[symbol] >= amount
+            return bool(portfolio.cash_by_currency[symbol] >= amount)
         account = self._seat.account(self._name)
         try:
-            return Money(account.book.quantity(self._seat.resolve(account, symbol))) >= amount
+            held = account.book.quantity(self._seat.resolve(account, symbol))
+            return bool(Money(held) >= amount)
         except UnknownSymbol:
             return False
 
