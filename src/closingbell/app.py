@@ -428,8 +428,16 @@ class App:
             MarketDataError: the data cannot be right.
         """
         from closingbell.backtesting.course import Asked, Course
+        from closingbell.executor.child import IN_CHILD
 
         self._refuse_inside("app.backtest()")
+        if IN_CHILD or App.importing:
+            # A child process of a task would begin the same backtest again.
+            raise BacktestError(
+                "app.backtest()",
+                "called while its script is only imported",
+                'a call under `if __name__ == "__main__":`',
+            )
         asked = Asked(
             start=start,
             end=end,

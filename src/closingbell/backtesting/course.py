@@ -115,7 +115,10 @@ class Course:
     def _name_of(self, given: Any) -> str:
         if isinstance(given, str):
             return given
-        return task_name(given) if isinstance(given, Task) else given.closingbell_task
+        if isinstance(given, Task):
+            return task_name(given)
+        name = getattr(given, "closingbell_task", None)
+        return name if isinstance(name, str) else repr(given)
 
     def _schedules(self) -> list[Schedule]:
         names = {task.name for task in self._tasks}
@@ -193,25 +196,26 @@ class Course:
         start, end = read_window(
             asked.start, asked.end, self._timezone, self._source, main.timeframe
         )
-        for terms in self._accounts:
-            found = any(
-                self._source.bars(symbol, terms.timeframe, start, end, 1)
-                for symbol in self._symbols or self._source.symbols()
-            )
-            if not found:
-                raise BacktestError(
-                    f"the window of account {terms.name!r}",
-                    f"{from_micros(start)} to {from_micros(end)}",
-                    f"one with bars of timeframe {terms.timeframe!r}",
-                )
         for symbol in self._symbols or ():
-            if not self._source.bars(symbol, main.timeframe, start, end, 1):
+            if not self._has_bars(main.timeframe, start, end, [symbol]):
                 raise BacktestError(
                     "symbols",
                     repr(symbol),
                     f"symbols with bars of timeframe {main.timeframe!r} in the window",
                 )
+        for terms in self._accounts:
+            if not self._has_bars(terms.timeframe, start, end, self._symbols):
+                raise BacktestError(
+                    f"the window of account {terms.name!r}",
+                    f"{from_micros(start)} to {from_micros(end)}",
+                    f"one in which bars of timeframe {terms.timeframe!r} begin",
+                )
         return start, end
+
+    def _has_bars(
+        self, timeframe: str, start: int, end: int, symbols: Iterable[str] | None
+    ) -> bool:
+        return next(iter(self._source.slices(timeframe, start, end, symbols)), None) is not None
 
     # --- running it ----------------------------------------------------------------------
 
