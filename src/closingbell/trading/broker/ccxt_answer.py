@@ -116,7 +116,7 @@ class CcxtAnswers:
         )
 
     def amount(self, given: Any, what: str) -> Decimal:
-        """Return a number, all its digits.
+        """Return a number, all its digits but the zeros at its end.
 
         Raises:
             BrokerNonsense: it is none.
@@ -131,7 +131,8 @@ class CcxtAnswers:
             ) from None
         if not value.is_finite():
             raise BrokerNonsense(self.name, f"{what} should be finite, and is {value}")
-        return value
+        # Adding zero takes away the exponent that is left of 20000.
+        return value.normalize() + ZERO
 
 
 def text(answer: Any, name: str) -> str | None:
