@@ -155,9 +155,15 @@ class Book:
             case EntryKind.DIVIDEND:
                 self._holding(entry).realized += entry.amount - entry.fee
             case EntryKind.SPLIT:
-                holding = self._holding(entry)
-                holding.quantity = split_quantity(holding.quantity, entry.price)
+                self._split(self._holding(entry), entry.price)
         return None
+
+    def _split(self, holding: Holding, ratio: Decimal) -> None:
+        holding.quantity = split_quantity(holding.quantity, ratio)
+        if not holding.quantity:
+            # Less than the smallest part is left: what it cost is lost.
+            holding.realized -= holding.cost
+            holding.cost = holding.fees = ZERO
 
     def _charge(self, currency: str, gain: Decimal) -> None:
         if gain:

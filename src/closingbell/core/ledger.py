@@ -33,8 +33,8 @@ class AccountRecord(NamedTuple):
         prices: the latest price by symbol, as (instant, price).
         breached: whether the drawdown limit is breached at present.
         sync: what the desk keeps with the account, as JSON values: "broker" (where the
-            synchronisation with a remote broker stands, its own), "daily_close" (the last one),
-            "volumes" (of the last bars, where a broker fills by them).
+            synchronisation with a remote broker stands, its own), "daily_close" (when the last
+            one was), "day" (value and flows then), "volumes" (where a broker fills by them).
     """
 
     name: str

@@ -39,9 +39,8 @@ class Account(MarkedBook):
         cursor: market data is applied up to this instant, and with `cursor_opened` the opening
             prints of it too.
         ended: no more market data will come.
-        day: (value, flows) at the last daily close.
         memory: what is kept with the account as JSON values: "broker" (its own `sync`),
-            "daily_close" (the last one), "volumes".
+            "daily_close" (when the last one was), "day" (value and flows then), "volumes".
         counts_volumes: whether the broker fills by volumes, so that they must be counted.
         volumes: then, by symbol, what the last bar's was and how much of the present bar's the
             account took already.
@@ -57,7 +56,6 @@ class Account(MarkedBook):
         "counts_volumes",
         "cursor",
         "cursor_opened",
-        "day",
         "ended",
         "known",
         "lane",
@@ -93,8 +91,6 @@ class Account(MarkedBook):
             for symbol, (last, taken) in record.sync.get("volumes", {}).items()
         }
         self._follow(ledger, self.book)
-        newest = ledger.snapshots(terms.name, limit=1)
-        self.day = (newest[0].value, newest[0].flows) if newest else None
         self.revalue()
 
     # --- the ledger ----------------------------------------------------------------------

@@ -32,7 +32,6 @@ from closingbell.trading.moment import (
     decide_opening,
     decide_quotes,
     decide_snapshot,
-    worth_at,
 )
 from closingbell.trading.placement import Placement
 from closingbell.trading.terms import AccountTerms
@@ -233,8 +232,6 @@ class Desk:
                         account.refresh(self.ledger)
                     if account.memory.get("daily_close", -1) < at:
                         self._decide(account, at, decide_daily_close, session_date)
-                        worth = worth_at(account, at)
-                        account.day = worth and (worth.value, worth.flows)
 
     def snapshot(self, at: int, names: Iterable[str] | None = None) -> None:
         """Store what accounts are worth; one that cannot be valued has no point at `at`.

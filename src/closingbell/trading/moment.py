@@ -7,9 +7,10 @@ already, and leaves in it what becomes true.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
-from closingbell.core.amount import ZERO
-from closingbell.core.bar import Quote, Slice
+from closingbell.core.amount import ZERO, plain
+from closingbell.core.bar import CorporateAction, Dividend, Quote, Slice
 from closingbell.core.error import NoPrice
 from closingbell.core.ledger import Snapshot
 from closingbell.core.order import OrderState
@@ -47,13 +48,14 @@ def decide_closing(draft: Draft, slices: Sequence[Slice], tells: bool) -> Draft:
 
 
 def decide_opening(draft: Draft, slices: Sequence[Slice]) -> Draft:
-    """Bars start: corporate actions, then orders fill at the first prices."""
+    """Bars start: splits, dividends, then orders fill at the first prices."""
     account = draft.account
     draft.cursor = (draft.at, True)
-    actions = dict.fromkeys(action for part in slices for action in part.actions)
-    for action in actions:
-        book_action(draft, action)
+    actions = {action for part in slices for action in part.actions}
     if actions:
+        # Of one instant a dividend is per new unit, as prices of that day are.
+        for action in sorted(actions, key=_splits_first):
+            book_action(draft, action)
         draft.revalue()
     bars = {bar.symbol: bar for part in slices for bar in part.bars}
     if account.counts_volumes:
@@ -67,6 +69,10 @@ def decide_opening(draft: Draft, slices: Sequence[Slice]) -> Draft:
                 draft.take(order, account.broker.on_open(quote, order, draft.means(order)))
     draft.mark()
     return draft
+
+
+def _splits_first(action: CorporateAction) -> tuple[int, bool, str, Decimal]:
+    return (action.at, isinstance(action, Dividend), action.symbol, action[2])
 
 
 def decide_quotes(draft: Draft, quotes: Mapping[str, Quote]) -> Draft:
@@ -98,8 +104,9 @@ def decide_daily_close(draft: Draft, session_date: str) -> Draft:
     draft.remember("daily_close", draft.at)
     worth, change = worth_at(account, draft.at), None
     if worth is not None:
-        value, flows = account.day or (ZERO, ZERO)
+        value, flows = map(Decimal, account.memory.get("day", ("0", "0")))
         change = (worth.value - worth.flows) - (value - flows)
+        draft.remember("day", [plain(worth.value), plain(worth.flows)])
     draft.tell(fact.daily_close(account.terms.name, session_date, draft.at, worth, change))
     return draft
 

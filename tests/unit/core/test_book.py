@@ -122,6 +122,15 @@ def test_reverse_split_whose_ratio_is_no_decimal_gives_whole_units_again() -> No
     assert journal.book.quantity("AAPL") == 3
 
 
+def test_position_of_which_a_reverse_split_leaves_nothing_is_lost() -> None:
+    journal = Journal()
+    journal.fill("0.00000002", 100, fee=1)
+    journal.add(EntryKind.SPLIT, symbol="AAPL", price=d("0.1"))
+    holding = journal.book.holdings["AAPL"]
+    assert seen(holding.quantity, holding.cost, holding.fees) == (0, 0, 0)
+    assert journal.book.cash["USD"] == 1000 + holding.realized
+
+
 def test_dividend_charge_and_fee_are_gains_of_their_kind() -> None:
     journal = Journal()
     journal.fill(10, 50, fee=1)
