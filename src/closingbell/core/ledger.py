@@ -284,7 +284,8 @@ class FileVersion(NamedTuple):
     """One file of stored bars, as the manifest names it.
 
     Attributes:
-        symbol, timeframe, period: which bars; a period is "2012", or "2012-11" below an hour.
+        symbol, timeframe, period: which bars; a period is "2012", below an hour "2012-11", below
+            a minute "2012-11-23"; of bars that were put away with "archive/" before it.
         file: its path below the folder; a new version is a new file.
         version: grows with each.
         rows: bars in it.
