@@ -2,6 +2,8 @@
 
 All times are microseconds since the epoch. Two implementations keep it: the
 store's, in the same database as the runs, and the in-memory twin of a backtest.
+
+Longer than 400 lines because the contract is read in one place.
 """
 
 from __future__ import annotations
