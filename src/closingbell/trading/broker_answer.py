@@ -1,66 +1,16 @@
-"""What remote brokers answer: whether it can be, and what it does to an account. Pure functions."""
+"""What remote brokers answer does to an account. Pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from closingbell.core.error import BrokerError, BrokerNonsense
 from closingbell.core.ledger import OrderChange
 from closingbell.core.order import Order, OrderState
-from closingbell.trading.broker.protocol import Activity, Execution, OrderReport
+from closingbell.trading.broker.protocol import Activity, OrderReport
+from closingbell.trading.broker.soundness import sound_report
 from closingbell.trading.draft import Draft
 
 _ENDED = (OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REJECTED)
-
-
-def sound_report(kind: str, answer: Any) -> OrderReport:
-    """Return an answer that is a report of an order.
-
-    Raises:
-        BrokerNonsense: it is none.
-    """
-    if not isinstance(answer, OrderReport) or not isinstance(answer.state, OrderState):
-        raise BrokerNonsense(kind, f"the answer {answer!r} says nothing of an order")
-    return answer
-
-
-def sound_activity(kind: str, answer: Any) -> Activity:
-    """Return an answer that tells what happened.
-
-    Raises:
-        BrokerNonsense: it does not.
-    """
-    if not isinstance(answer, Activity):
-        raise BrokerNonsense(kind, f"the answer {answer!r} tells no trades")
-    return answer
-
-
-def as_broker_error(kind: str, problem: Exception) -> BrokerError:
-    """Return what a broker raised as an error of ours; the cause stays with it."""
-    if isinstance(problem, BrokerError):
-        return problem
-    return BrokerNonsense(kind, f"{type(problem).__name__}: {problem}")
-
-
-def check_execution(kind: str, order: Order, execution: Execution) -> None:
-    """Refuse a trade that cannot be; nothing of the answer is booked then.
-
-    Raises:
-        BrokerNonsense: why.
-    """
-    quantity, price, fee = execution.quantity, execution.price, execution.fee
-    if not (quantity.is_finite() and price.is_finite() and fee.is_finite()):
-        raise BrokerNonsense(kind, f"a trade of order {order.id} has amounts that are no numbers")
-    if quantity <= 0 or price <= 0 or fee < 0:
-        raise BrokerNonsense(
-            kind, f"a trade of order {order.id} says {quantity} at {price}, fee {fee}"
-        )
-    if order.filled + quantity > order.quantity:
-        raise BrokerNonsense(
-            kind,
-            f"order {order.id} of {order.quantity} would have traded {order.filled + quantity}",
-        )
 
 
 def follow_report(draft: Draft, order: Order, report: OrderReport) -> None:
@@ -93,8 +43,7 @@ def book_activity(draft: Draft, told: Activity, stored: Callable[[str], Order | 
     Raises:
         BrokerNonsense: something of it cannot be.
     """
-    account = draft.account
-    kind, booked = account.broker.kind, set[str]()
+    account, booked = draft.account, set[str]()
 
     def order_of(order_id: str | None) -> Order | None:
         if order_id is None:
@@ -109,10 +58,9 @@ def book_activity(draft: Draft, told: Activity, stored: Callable[[str], Order | 
         name = execution.external_id or f"{order.id}@{execution.at}"
         if name not in account.known and name not in booked:
             booked.add(name)
-            check_execution(kind, order, execution)
             draft.fill(order, execution._replace(external_id=name))
     for report in told.reports:
-        order = order_of(sound_report(kind, report).order_id)
+        order = order_of(sound_report(account.broker.kind, report).order_id)
         if order is not None:
             follow_report(draft, order, report)
     draft.mark()

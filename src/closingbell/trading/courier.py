@@ -16,13 +16,8 @@ from closingbell.trading.account import Account
 from closingbell.trading.attempt_orders import NEVER_SENT
 from closingbell.trading.bookkeeper import Bookkeeper
 from closingbell.trading.broker.protocol import OrderReport
-from closingbell.trading.broker_answer import (
-    as_broker_error,
-    book_activity,
-    follow_report,
-    sound_activity,
-    sound_report,
-)
+from closingbell.trading.broker.soundness import as_broker_error, sound_activity, sound_report
+from closingbell.trading.broker_answer import book_activity, follow_report
 from closingbell.trading.draft import Draft
 
 

@@ -20,6 +20,7 @@ from closingbell.core.order import WORKING_STATES, Order, OrderState
 from closingbell.trading import fact, valuation
 from closingbell.trading.account import Account
 from closingbell.trading.broker.protocol import TRIGGERED, Execution, Match, Means
+from closingbell.trading.broker.soundness import check_execution
 from closingbell.trading.buying_power import buying_power
 from closingbell.trading.drawdown import drawdown_limits, moved_peak
 
@@ -201,9 +202,13 @@ class Draft:
 
         A fee in another currency than the symbol's is a charge of its own; one in what was
         traded makes the quantity smaller (or larger, of a sale) than the execution's.
+
+        Raises:
+            BrokerNonsense: the trade cannot be.
         """
         account, symbol = self.account, order.symbol
         order = self.order(order)
+        check_execution(account.broker.kind, order, execution)
         currency = account.currency_of(symbol)
         before = self.book.quantity(symbol)
         if symbol not in account.prices:

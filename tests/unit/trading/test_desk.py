@@ -11,14 +11,16 @@ from closingbell.core.bar import Dividend, Quote, Split
 from closingbell.core.clock import from_micros
 from closingbell.core.error import (
     AccountMismatch,
+    BrokerNonsense,
     OrderRefused,
     SettingError,
     StoreUnavailable,
     UnknownAccount,
 )
 from closingbell.core.ledger import Change
-from closingbell.core.order import OrderState
+from closingbell.core.order import Order, OrderState
 from closingbell.trading.broker.paper import ENDED, PaperBroker
+from closingbell.trading.broker.protocol import Execution, Match, Means
 from closingbell.trading.broker.simulated import SimulatedBroker
 from closingbell.trading.memory_ledger import MemoryLedger
 from closingbell.trading.terms import AccountTerms
@@ -601,6 +603,30 @@ def test_simulated_market_order_stays_open_when_the_data_have_ended() -> None:
     order = rig.place("buy", 1)
     rig.desk.end_of_data(["main"])
     assert rig.order(order).state is OrderState.OPEN
+
+
+class Careless(SimulatedBroker):
+    """Trades whatever it likes."""
+
+    quantity = Decimal(1)
+
+    def on_open(self, quote: Quote, order: Order, means: Means) -> Match:
+        return Match(Execution(order.id, quote.at, self.quantity, quote.price))
+
+
+@pytest.mark.parametrize("quantity", ["3", "0", "-1", "NaN"])
+def test_matching_broker_of_ones_own_that_trades_what_cannot_be_is_refused(quantity: str) -> None:
+    broker = Careless()
+    rig = Rig(broker)
+    rig.walk(bar(0, 100))
+    rig.place("buy", 2)
+    broker.quantity = d(quantity)
+    with pytest.raises(BrokerNonsense):
+        rig.open(bar(1, 100))
+    assert seen(rig.cash, rig.held()) == (1000, 0)
+    broker.quantity = d(2)
+    rig.open(bar(1, 100))
+    assert seen(rig.cash, rig.held()) == (800, 2)
 
 
 # --- cash --------------------------------------------------------------------------------------
