@@ -57,7 +57,7 @@ class DeskPump:
         self._look_s = look_s
         self._agenda: DeskAgenda | None = None
         self._seen: Hashable = None
-        self._looked_at = 0.0
+        self._looked_at: float | None = None
         self._changed = threading.Condition()
         #: What comes next; None = nothing. It is not known before `_built`.
         self._next: tuple[int, int] | None = None
@@ -87,6 +87,12 @@ class DeskPump:
         """Say that something may be due, or that a run has ended."""
         with self._changed:
             self._woken = True
+            self._changed.notify_all()
+
+    def look(self) -> None:
+        """Say that the source may have other bars."""
+        with self._changed:
+            self._looked_at, self._built, self._woken = None, False, True
             self._changed.notify_all()
 
     def rebuild(self) -> None:
@@ -166,16 +172,17 @@ class DeskPump:
 
     def _present(self) -> DeskAgenda:
         """Return the agenda, made anew when accounts or bars have changed."""
-        now_s = self._clock.monotonic()
-        if not self._stale and abs(now_s - self._looked_at) >= self._look_s:
+        looked_at, now_s = self._looked_at, self._clock.monotonic()
+        if looked_at is None or abs(now_s - looked_at) >= self._look_s:
+            self._looked_at = now_s
             if self._state() != self._seen:
                 self._stale = True
-            self._looked_at = self._clock.monotonic()
+            elif self._agenda is not None:
+                self._publish(self._agenda)
         if self._agenda is None or self._stale:
             with self._changed:
                 self._stale = False
             self._seen = self._state()
-            self._looked_at = self._clock.monotonic()
             self._agenda = self._made()
             self._agenda.tell_ends()
             self._publish(self._agenda)
@@ -196,7 +203,7 @@ class DeskPump:
     def _publish(self, agenda: DeskAgenda) -> None:
         with self._changed:
             self._next = agenda.peek()
-            self._built = not self._stale
+            self._built = not self._stale and self._looked_at is not None
             self._changed.notify_all()
 
     def _wait_for_next(self) -> None:

@@ -212,6 +212,11 @@ def live_broker(terms: AccountTerms, clock: Clock) -> Broker:
     return given
 
 
+def takes_algorithm(task: TaskDefinition) -> bool:
+    """Whether a task's handler has a parameter `algorithm`."""
+    return "algorithm" in inspect.signature(task.handler).parameters
+
+
 def check_tasks(
     tasks: Iterable[TaskDefinition],
     accounts: Mapping[str, AccountTerms],
@@ -223,7 +228,7 @@ def check_tasks(
     Raises:
         UnknownAccount: a task names one.
     """
-    trading = [task for task in tasks if "algorithm" in inspect.signature(task.handler).parameters]
+    trading = [task for task in tasks if takes_algorithm(task)]
     for task in trading:
         # Many tasks never trade: who names no account is asked when it asks for one.
         if task.account != MAIN and task.account not in accounts:

@@ -19,6 +19,7 @@ from closingbell.event import started_by
 from closingbell.runtime import error_json
 from closingbell.store.store import Store
 from closingbell.submission import Door, Options, check_text
+from closingbell.trading.fact import MARKET_DATA_UPDATE
 
 _log = logging.getLogger("closingbell")
 
@@ -116,8 +117,11 @@ class Intake:
 
         A run is due when its fact happened. A task that cannot be given a fact's data is left
         out, and said so: what is true must become true whoever listens.
+
+        Returns:
+            Whether there is something to do after the commit: runs, or new market data.
         """
-        started = False
+        started = any(fact.type == MARKET_DATA_UPDATE for fact in facts)
         for fact in facts:
             event_id = self._ids.next()
             happened_at = _instant(fact.data.get("at"), self._clock)

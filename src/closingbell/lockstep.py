@@ -2,8 +2,10 @@
 
 In a backtest nothing happens at an instant before everything earlier is done. On a clock that
 goes by itself the same order is kept by waiting: bars of an instant pass the desk when no
-firing and no run that is due before it is left, sleepers aside. The wait is bounded: a run that
-takes long, or that nobody runs, is waited for once, for a few machine seconds.
+firing and no run that is due before it is left, sleepers aside; and of runs that are due at one
+instant and ask the desk, each waits for those before it in the order of (priority, task, id).
+The wait is bounded: a run that takes long, or that nobody runs, is waited for once, for a few
+machine seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from closingbell.core.call import Call
 from closingbell.core.clock import Clock
 
 _log = logging.getLogger("closingbell.desk")
@@ -25,16 +28,25 @@ class Active(Protocol):
         """Return (id, due_at) of runs that are due by `until` and have not ended, the first first."""
         ...
 
+    def runs_at(self, instant: int) -> list[tuple[int, str, str]]:
+        """Return (priority, task, id) of runs that are due at an instant and have not ended."""
+        ...
+
     def firings_until(self, until: int) -> list[tuple[str, str, int]]:
         """Return (schedule id, task, next_fire_at) of unpaused schedules that are due by `until`."""
         ...
 
 
 class Lockstep:
-    """Says whether market data of an instant may pass."""
+    """Says whether market data of an instant may pass, and whose turn it is."""
 
     def __init__(
-        self, active: Active, clock: Clock, knows: Callable[[str], bool], patience_s: float = 5.0
+        self,
+        active: Active,
+        clock: Clock,
+        knows: Callable[[str], bool],
+        trades: Callable[[str], bool],
+        patience_s: float = 5.0,
     ) -> None:
         """Begin without knowing anything.
 
@@ -42,11 +54,13 @@ class Lockstep:
             active: what the store knows.
             clock: the desk's time.
             knows: whether a task is registered here: others' firings are not waited for.
+            trades: whether a task takes the algorithm: others need no turn.
             patience_s: the longest wait for one run or schedule, in machine seconds.
         """
         self._active = active
         self._clock = clock
         self._knows = knows
+        self._trades = trades
         self._patience_s = patience_s
         #: Everything that was due before this instant had ended when it was last looked at.
         self._bound = 0
@@ -78,6 +92,30 @@ class Lockstep:
             {name for name, due in blocking.items() if due < at or (inclusive and due == at)}
         )
         return False
+
+    def before(self, call: Call, instant: int) -> set[str]:
+        """Return the runs whose turn at an instant comes before a call's.
+
+        Sleepers, and those that were waited for long enough, are left out.
+        """
+        own = (call.task.priority, call.task.name, call.claim.id)
+        due = [rank for rank in self._active.runs_at(instant) if self._trades(rank[1])]
+        # Its own priority may have been raised where it was submitted.
+        own = next((rank for rank in due if rank[2] == own[2]), own)
+        with self._lock:
+            return {
+                name
+                for priority, task, name in due
+                if (priority, task, name) < own
+                and self._asleep.get(name, instant) <= instant
+                and f"run {name}" not in self._slow
+            }
+
+    def give_up(self, runs: set[str]) -> None:
+        """Wait for these no more."""
+        for name in runs:
+            self._slow.add(f"run {name}")
+            _log.warning("tasks of the same instant no longer wait for run %s", name)
 
     def _blocking(self, now: int) -> dict[str, int]:
         """Return when what has not ended was due, by schedule or run."""

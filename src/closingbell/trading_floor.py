@@ -18,7 +18,7 @@ from closingbell.core.ledger import Ledger, Maintenance
 from closingbell.core.registry import TaskRegistry
 from closingbell.core.zone import require_zone
 from closingbell.desk_pump import DeskPump
-from closingbell.desk_setup import live_broker
+from closingbell.desk_setup import live_broker, takes_algorithm
 from closingbell.intake import Intake
 from closingbell.lockstep import Lockstep
 from closingbell.session_hours import session_hours
@@ -46,6 +46,10 @@ _log = logging.getLogger("closingbell.desk")
 
 #: An attempt waits so many machine seconds for bars that are over, before it goes on without.
 _PATIENCE_S = 5.0
+#: Between two looks at whose turn it is, in machine seconds.
+_LOOK_S = 0.01
+#: Of so many runs it is known that they have waited.
+_REMEMBERED = 10_000
 #: What other processes wrote of an account is looked for so often, in machine seconds.
 _REFRESH_S = 0.25
 
@@ -94,6 +98,9 @@ class TradingFloor:
         self._pump: DeskPump | None = None
         self._polls: dict[str, BrokerPoll] = {}
         self._works = False
+        self._ended = threading.Condition()
+        #: The instant for which a run has waited already, by run.
+        self._waited: dict[str, int] = {}
 
     # --- what there is -------------------------------------------------------------------
 
@@ -233,8 +240,15 @@ class TradingFloor:
     @cached_property
     def _lockstep(self) -> Lockstep:
         return Lockstep(
-            StoredActive(self._store.database), self._clock, lambda task: task in self._registry
+            StoredActive(self._store.database),
+            self._clock,
+            lambda task: task in self._registry,
+            self._takes_algorithm,
         )
+
+    def _takes_algorithm(self, name: str) -> bool:
+        task = self._registry.get_task(name)
+        return task is not None and takes_algorithm(task)
 
     def _state(self) -> Hashable:
         return tuple((file.file, file.version) for file in self._store.manifest.files())
@@ -245,13 +259,17 @@ class TradingFloor:
     # --- what happens --------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Say that a run has ended, or that something was stored."""
+        """Say that runs have ended."""
         if self._pump is not None:
             self._pump.wake()
+            with self._ended:
+                self._ended.notify_all()
 
     def started(self) -> None:
-        """Take note that facts started runs, whose instants may be past."""
+        """Take note that facts started runs, whose instants may be past, or are new market data."""
         self._lockstep.forget()
+        if self._pump is not None:
+            self._pump.look()
         for (task, event_type), problem in self._intake.take_refusals().items():
             self._raise_alert(
                 f"event {event_type!r} does not start task {task!r}: {problem}",
@@ -278,28 +296,43 @@ class TradingFloor:
         return made
 
     async def until_ready(self, call: Call) -> None:
-        """Wait without blocking until the bars that an async task may know have passed."""
-        due = call.claim.due_at
-        if self._pump is not None and not self._pump.wait_for(due, 0.0):
-            await asyncio.to_thread(self._wait, due)
+        """Wait as `ready`, without blocking, before an async task begins."""
+        if self._pump is not None:
+            await asyncio.to_thread(self._wait, call, call.claim.due_at, True)
 
-    def ready(self, account: str, instant: int) -> None:
+    def ready(self, account: str, call: Call, instant: int) -> None:
         opened = self._open(account, instant)
-        if self._pump is not None and not self._pump.wait_for(instant, 0.0):
-            try:
-                asyncio.get_running_loop()
-            except RuntimeError:
-                self._wait(instant)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._wait(call, instant, opened.broker.matches)
         now = self._clock.monotonic()
         if abs(now - self._refreshed.get(account, -_REFRESH_S)) >= _REFRESH_S:
             self._refreshed[account] = now
             with opened.lock:
                 opened.refresh(self.ledger)
 
-    def _wait(self, instant: int) -> None:
+    def _wait(self, call: Call, instant: int, takes_turns: bool) -> None:
+        """Wait for the market data of an instant, and for the runs that come before this one.
+
+        Live accounts take no turns: there the market moves by itself, and waiting costs money.
+        """
         pump = self._pump
-        if pump is not None and not pump.wait_for(instant, _PATIENCE_S):
+        if pump is None or self._waited.get(call.claim.id) == instant:
+            return
+        if not pump.wait_for(instant, _PATIENCE_S):
             _log.warning("a task goes on before the market data of its instant has passed")
+        left = _PATIENCE_S if takes_turns else 0.0
+        while left > 0 and (runs := self._lockstep.before(call, instant)):
+            with self._ended:
+                self._ended.wait(_LOOK_S)
+            # Counted by itself: the machine's time of a standing clock may stand still, too.
+            left -= _LOOK_S
+            if left <= 0:
+                self._lockstep.give_up(runs)
+        self._waited[call.claim.id] = instant
+        while len(self._waited) > _REMEMBERED:
+            self._waited.pop(next(iter(self._waited)))
 
     def asleep(self, run_id: str, until: int) -> None:
         self._lockstep.asleep(run_id, until)

@@ -33,6 +33,19 @@ class StoredActive:
             found = [(row.id, row.due_at) for row in connection.execute(query)]
         return sorted(found, key=lambda pair: pair[1])
 
+    def runs_at(self, instant: int) -> list[tuple[int, str, str]]:
+        """Return (priority, task, id) of runs that are due at an instant and have not ended."""
+        query = union_all(
+            *(
+                select(runs.c.priority, runs.c.task, runs.c.id).where(
+                    runs.c.state == literal(state), runs.c.due_at == instant
+                )
+                for state in ("scheduled", "pending", "running")
+            )
+        )
+        with self._database.reading() as connection:
+            return [(row.priority, row.task, row.id) for row in connection.execute(query)]
+
     def firings_until(self, until: int) -> list[tuple[str, str, int]]:
         """Return (schedule id, task, next_fire_at) of unpaused schedules that are due by `until`."""
         query = (

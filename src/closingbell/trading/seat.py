@@ -78,7 +78,7 @@ class Seat:
             UnknownAccount: it was not added.
         """
         if self.pace is not None:
-            self.pace.ready(name, self.due)
+            self.pace.ready(name, self.call, self.due)
         return self.desk.account(name)
 
     # --- when ----------------------------------------------------------------------------

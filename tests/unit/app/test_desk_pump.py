@@ -28,7 +28,7 @@ class Floor:
         self.rig.account.cursor = to_micros(START) - 1
         self.source = MemoryBars([bar(n, 100 + n) for n in range(3)])
         self.notes = Notes()
-        self.lockstep = Lockstep(self.notes, self.clock, lambda _task: True, PATIENCE_S)
+        self.lockstep = Lockstep(self.notes, self.clock, lambda _: True, lambda _: True, PATIENCE_S)
         self.troubles: list[Exception] = []
         self.state = 0
         self.pump = DeskPump(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from closingbell.core.call import Call
 from closingbell.core.clock import SimulatedClock, from_micros
+from closingbell.core.outcome import Returned
+from closingbell.core.run import Claim
+from closingbell.core.task import TaskDefinition
 from closingbell.lockstep import Lockstep
 
 NOW = 1_000_000
@@ -14,11 +18,15 @@ class Notes:
     def __init__(self) -> None:
         self.runs: dict[str, int] = {}
         self.firings: dict[str, int] = {}
+        self.ranks: list[tuple[int, tuple[int, str, str]]] = []
         self.asked = 0
 
     def runs_until(self, until: int) -> list[tuple[str, int]]:
         self.asked += 1
         return [(name, due) for name, due in self.runs.items() if due <= until]
+
+    def runs_at(self, instant: int) -> list[tuple[int, str, str]]:
+        return [rank for at, rank in self.ranks if at == instant]
 
     def firings_until(self, until: int) -> list[tuple[str, str, int]]:
         return [(name, name, due) for name, due in self.firings.items() if due <= until]
@@ -36,7 +44,8 @@ class MachineClock(SimulatedClock):
 def standing(patience_s: float = 5.0) -> tuple[Lockstep, Notes, MachineClock]:
     notes, clock = Notes(), MachineClock(from_micros(NOW))
     known = {"known", "other"}
-    return Lockstep(notes, clock, known.__contains__, patience_s), notes, clock
+    lockstep = Lockstep(notes, clock, known.__contains__, known.__contains__, patience_s)
+    return lockstep, notes, clock
 
 
 def test_nothing_left_lets_every_instant_until_now_pass() -> None:
@@ -117,3 +126,32 @@ def test_run_that_holds_nothing_up_does_not_use_up_its_patience() -> None:
         assert lockstep.is_clear(400, inclusive=True)
 
     assert not lockstep.is_clear(600, inclusive=True)
+
+
+def _call(run: str, task: str, priority: int = 5) -> Call:
+    claim = Claim(run, 1, task, "{}", 1, 1, 9.0, NOW, NOW, None, None, "thread", 0, None, NOW)
+    definition = TaskDefinition(name=task, handler=print, priority=priority)
+    return Call(claim, definition, lambda _: None, lambda *_: Returned(None), lambda *_: None)
+
+
+def test_turns_of_one_instant_go_by_priority_task_and_id() -> None:
+    lockstep, notes, _ = standing()
+    ranks = [(1, "other", "d"), (5, "known", "b"), (5, "known", "c"), (5, "other", "a")]
+    notes.ranks = [*((500, rank) for rank in ranks), (501, (1, "known", "later"))]
+    notes.ranks.append((500, (1, "reader", "e")))
+
+    assert lockstep.before(_call("d", "other"), 500) == set()
+    assert lockstep.before(_call("c", "known"), 500) == {"d", "b"}
+    assert lockstep.before(_call("a", "other"), 500) == {"d", "b", "c"}
+    # A run that was submitted with another priority than its task's, or that woke at the instant.
+    assert lockstep.before(_call("d", "other", priority=9), 500) == set()
+    assert lockstep.before(_call("woken", "known", priority=2), 500) == {"d"}
+
+
+def test_turn_is_not_kept_for_sleepers_and_those_that_take_long() -> None:
+    lockstep, notes, _ = standing()
+    notes.ranks = [(500, (1, "known", name)) for name in ("a", "b", "c")]
+    lockstep.asleep("a", 600)
+    lockstep.give_up({"b"})
+
+    assert lockstep.before(_call("d", "known"), 500) == {"c"}
