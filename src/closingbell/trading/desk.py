@@ -89,8 +89,7 @@ class Desk:
             AccountMismatch: it is stored with another currency or another kind of broker.
         """
         terms.check()
-        now = self.clock.micros()
-        cash = terms.cash
+        now, cash = self.clock.micros(), terms.cash
         record = AccountRecord(terms.name, terms.currency, cash, broker.kind, now, peak=cash)
         deposit = None
         if cash:
@@ -150,7 +149,7 @@ class Desk:
                 if tells or account.orders or account.counts_volumes:
                     self._decide(account, at, decide_closing, slices, tells)
                 elif moved and account.watch():
-                    self._decide(account, at, decide_mark, (at, False))
+                    self._decide(account, at, decide_mark, False)
                 else:
                     account.cursor, account.cursor_opened = at, False
 
@@ -176,7 +175,7 @@ class Desk:
                 if decides:
                     self._decide(account, at, decide_opening, slices)
                 elif moved and account.watch():
-                    self._decide(account, at, decide_mark, (at, True))
+                    self._decide(account, at, decide_mark, True)
                 else:
                     account.cursor, account.cursor_opened = at, True
 
@@ -197,11 +196,9 @@ class Desk:
             if not fresh:
                 return
             quoted.revalue()
-            at = max(quote.at for quote in fresh.values())
-            if quoted.orders:
+            if quoted.orders or quoted.watch():
+                at = max(quote.at for quote in fresh.values())
                 self._decide(quoted, at, decide_quotes, fresh)
-            elif quoted.watch():
-                self._decide(quoted, at, decide_mark, (quoted.cursor, quoted.cursor_opened))
 
     def end_of_data(self, names: Iterable[str] | None = None) -> None:
         """Say that no more market data will come, until some does.

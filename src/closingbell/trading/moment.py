@@ -20,6 +20,14 @@ from closingbell.trading.corporate_action import book_action
 from closingbell.trading.draft import Draft
 
 
+def _advance(draft: Draft, opened: bool) -> bool:
+    """Move the cursor on; return False where another process was there already."""
+    if draft.cursor >= (draft.at, opened):
+        return False
+    draft.cursor = (draft.at, opened)
+    return True
+
+
 def decide_closing(draft: Draft, slices: Sequence[Slice], tells: bool) -> Draft:
     """Bars are over: orders fill by them.
 
@@ -29,7 +37,8 @@ def decide_closing(draft: Draft, slices: Sequence[Slice], tells: bool) -> Draft:
         tells: whether this account tells that there is new market data.
     """
     account = draft.account
-    draft.cursor = (draft.at, False)
+    if not _advance(draft, opened=False):
+        return draft
     bars = {bar.symbol: bar for part in slices for bar in part.bars}
     if account.broker.matches:
         for order in account.ranked():
@@ -50,7 +59,8 @@ def decide_closing(draft: Draft, slices: Sequence[Slice], tells: bool) -> Draft:
 def decide_opening(draft: Draft, slices: Sequence[Slice]) -> Draft:
     """Bars start: splits, dividends, then orders fill at the first prices."""
     account = draft.account
-    draft.cursor = (draft.at, True)
+    if not _advance(draft, opened=True):
+        return draft
     actions = {action for part in slices for action in part.actions}
     if actions:
         # Of one instant a dividend is per new unit, as prices of that day are.
@@ -87,10 +97,10 @@ def decide_quotes(draft: Draft, quotes: Mapping[str, Quote]) -> Draft:
     return draft
 
 
-def decide_mark(draft: Draft, cursor: tuple[int, bool]) -> Draft:
-    """Prices moved, and nothing else."""
-    draft.cursor = cursor
-    draft.mark()
+def decide_mark(draft: Draft, opened: bool) -> Draft:
+    """Prices moved, at a closing or an opening, and nothing else."""
+    if _advance(draft, opened):
+        draft.mark()
     return draft
 
 

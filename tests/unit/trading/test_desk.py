@@ -310,6 +310,18 @@ def test_decision_is_taken_again_when_another_process_changed_the_account() -> N
     assert other.account.price("AAPL") == 100
 
 
+def test_moment_that_another_process_was_first_to_apply_is_not_applied_again() -> None:
+    rig = Rig(SimulatedBroker(volume_share="0.01"), cash=d(5000))
+    rig.walk(bar(0, 100, volume=500))
+    rig.place("buy", 20)
+    other = Rig(SimulatedBroker(volume_share="0.01"), ledger=rig.ledger, clock=rig.clock)
+    for number, (first, second) in enumerate([(rig, other), (other, rig), (rig, other)], 1):
+        first.walk(bar(number, 100, volume=500))
+        second.walk(bar(number, 100, volume=500))
+        assert rig.fills() == [(5, 100)] * number
+        assert rig.ledger.account("main").cursor >= day(number)
+
+
 def test_order_of_another_process_is_seen_by_a_desk_that_shares_its_accounts() -> None:
     rig = Rig(shared=True)
     rig.walk(bar(0, 100))
