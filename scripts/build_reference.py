@@ -413,9 +413,9 @@ and `--json` are what stays.
 - `alerts.type`: `task_failure`, `long_execution`, or `task_alert` for what a task sends itself.
 - `workers.state`: `alive`, `stopped`, `dead`.
 - `run_logs.stream`: `stdout`, `stderr`, `log`.
-- `orders.state` and `order_history.state`: `new` (stored; perhaps sent, perhaps not), `open`, and then `filled`,
+- `desk_orders.state` and `desk_order_history.state`: `new` (stored; perhaps sent, perhaps not), `open`, and then `filled`,
   `cancelled`, `expired` or `rejected` for good.
-- `entries.kind`: `fill`, `cash` (a deposit or withdrawal), `dividend`, `split`, `charge` (interest, funding).
+- `desk_entries.kind`: `fill`, `cash` (a deposit or withdrawal), `dividend`, `split`, `charge` (interest, funding).
   The cash of an account is the sum of `amount - fee`.
 
 {chr(10).join(parts)}"""
@@ -639,13 +639,16 @@ def _table_comments() -> dict[str, str]:
     """Return the `#:` comments above the tables of the schema, by table."""
     found: dict[str, str] = {}
     waiting: list[str] = []
+    begun = False
     for line in (line for file in _SCHEMA_FILES for line in (ROOT / file).read_text().splitlines()):
         if line.startswith("#:"):
             waiting.append(line.removeprefix("#:").strip())
-        elif match := re.match(r"(\w+) = Table\(", line):
+        elif re.match(r"\w+ = Table\(", line):
+            begun = True
+        elif begun and (match := re.match(r'    "(\w+)",', line)):
             if waiting:
                 found[match[1]] = " ".join(waiting)
-            waiting = []
+            waiting, begun = [], False
         elif not line.startswith("#"):
             waiting = []
     return found

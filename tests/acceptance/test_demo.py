@@ -239,7 +239,7 @@ def test_backtest_of_the_strategy_is_stored_and_its_page_is_written(
     rows: Any, played: Played
 ) -> None:
     told = played.summary["backtest"]
-    assert rows("SELECT id FROM backtests") == [(told["id"],)]
+    assert rows("SELECT id FROM desk_backtests") == [(told["id"],)]
     assert "<svg" in Path(told["page"]).read_text("utf-8")
 
 

@@ -60,21 +60,23 @@ _SERIES = (
 #: A desk that has traded for a while: each account has 5,000 entries and 5,000 orders.
 _DESK = (
     _SERIES
-    + "INSERT INTO accounts (name, currency, initial, broker, opened_at, version, seq, peak,"
+    + "INSERT INTO desk_accounts (name, currency, initial, broker, opened_at, version, seq, peak,"
     " cursor_at, cursor_opened, prices, breached, sync) SELECT 'account-' || n, 'USD', '10000',"
     " 'paper', 0, 0, 5000, '10000', 0, 0, '{}', 0, '{}' FROM series WHERE n < 5",
-    _SERIES + "INSERT INTO orders (id, account, symbol, side, type, quantity, time_in_force, state,"
+    _SERIES
+    + "INSERT INTO desk_orders (id, account, symbol, side, type, quantity, time_in_force, state,"
     " filled, created_at, effective_at, updated_at, run_id, fence, ordinal, priority)"
     " SELECT 'order-' || n, 'account-' || (1 + n % 4), 'SYM-' || (n % 20), 'buy', 'market', '10',"
     " 'gtc', CASE WHEN n % 500 < 4 THEN 'open' ELSE 'filled' END, '0', n, n, n,"
     " 'run-' || (n / 3), 1, 1 + n % 3, 5 FROM series",
-    _SERIES + "INSERT INTO order_history (order_id, seq, state, changed_at)"
+    _SERIES + "INSERT INTO desk_order_history (order_id, seq, state, changed_at)"
     " SELECT 'order-' || n, 1, 'new', n FROM series",
-    _SERIES + "INSERT INTO entries (account, seq, kind, happened_at, currency, amount, fee, symbol,"
+    _SERIES
+    + "INSERT INTO desk_entries (account, seq, kind, happened_at, currency, amount, fee, symbol,"
     " quantity, price, order_id, external_id) SELECT 'account-' || (1 + n % 4), (n + 3) / 4, 'fill',"
     " n, 'USD', '-100', '0', 'SYM-' || (n % 20), '10', '10', 'order-' || n, 'x-' || n FROM series"
     " ORDER BY n",
-    _SERIES + "INSERT INTO snapshots (account, taken_at, value, cash, peak, flows, realized,"
+    _SERIES + "INSERT INTO desk_snapshots (account, taken_at, value, cash, peak, flows, realized,"
     " unrealized, exposure) SELECT 'account-' || (1 + n % 4), n, '1', '1', '1', '1', '0', '0', '0'"
     " FROM series",
 )

@@ -30,25 +30,25 @@ def desk(store_address: str) -> Iterator[Desk]:
 
 #: One statement at least for each guard, by its name.
 _REFUSED = {
-    "accounts_advance": "UPDATE accounts SET peak = '1'",
-    "accounts_advance by two": "UPDATE accounts SET version = version + 2",
-    "accounts_advance backwards": "UPDATE accounts SET version = version + 1, seq = 1",
-    "accounts_stay": "UPDATE accounts SET version = version + 1, currency = 'EUR'",
-    "orders_stay": "UPDATE orders SET side = 'sell' WHERE id = 'o2'",
-    "orders_stay of whom": "UPDATE orders SET account = 'other'",
-    "orders_remain": "DELETE FROM orders WHERE id = 'o1'",
-    "orders_end": "UPDATE orders SET state = 'open' WHERE id = 'o1'",
-    "order_history_follow": "INSERT INTO order_history (order_id, seq, state, changed_at)"
+    "desk_accounts_advance": "UPDATE desk_accounts SET peak = '1'",
+    "desk_accounts_advance by two": "UPDATE desk_accounts SET version = version + 2",
+    "desk_accounts_advance backwards": "UPDATE desk_accounts SET version = version + 1, seq = 1",
+    "desk_accounts_stay": "UPDATE desk_accounts SET version = version + 1, currency = 'EUR'",
+    "desk_orders_stay": "UPDATE desk_orders SET side = 'sell' WHERE id = 'o2'",
+    "desk_orders_stay of whom": "UPDATE desk_orders SET account = 'other'",
+    "desk_orders_remain": "DELETE FROM desk_orders WHERE id = 'o1'",
+    "desk_orders_end": "UPDATE desk_orders SET state = 'open' WHERE id = 'o1'",
+    "desk_order_history_follow": "INSERT INTO desk_order_history (order_id, seq, state, changed_at)"
     " VALUES ('o2', 3, 'open', 1)",
-    "order_history_stay": "UPDATE order_history SET reason = 'no' WHERE order_id = 'o1'",
-    "order_history_remain": "DELETE FROM order_history",
-    "entries_follow": "INSERT INTO entries (account, seq, kind, happened_at, currency, amount,"
+    "desk_order_history_stay": "UPDATE desk_order_history SET reason = 'no' WHERE order_id = 'o1'",
+    "desk_order_history_remain": "DELETE FROM desk_order_history",
+    "desk_entries_follow": "INSERT INTO desk_entries (account, seq, kind, happened_at, currency, amount,"
     " fee, quantity, price) VALUES ('main', 5, 'cash', 1, 'USD', '1', '0', '0', '0')",
-    "entries_follow in an empty journal": "INSERT INTO entries (account, seq, kind, happened_at,"
+    "desk_entries_follow in an empty journal": "INSERT INTO desk_entries (account, seq, kind, happened_at,"
     " currency, amount, fee, quantity, price) VALUES ('new', 2, 'cash', 1, 'USD', '1', '0', '0', '0')",
-    "entries_stay": "UPDATE entries SET amount = '1000000' WHERE seq = 3",
-    "entries_stay with the mark": "UPDATE entries SET archived_at = 1, note = 'x' WHERE seq = 3",
-    "entries_remain": "DELETE FROM entries WHERE seq = 3",
+    "desk_entries_stay": "UPDATE desk_entries SET amount = '1000000' WHERE seq = 3",
+    "desk_entries_stay with the mark": "UPDATE desk_entries SET archived_at = 1, note = 'x' WHERE seq = 3",
+    "desk_entries_remain": "DELETE FROM desk_entries WHERE seq = 3",
 }
 
 
@@ -67,7 +67,7 @@ def test_statement_that_rewrites_history_is_refused(desk: Desk, guard: str) -> N
     assert after == before
 
 
-_TABLES = ("accounts", "orders", "order_history", "entries")
+_TABLES = ("desk_accounts", "desk_orders", "desk_order_history", "desk_entries")
 
 
 def test_every_guard_is_tried() -> None:
@@ -83,9 +83,9 @@ def test_sqlite_cannot_replace_a_line_by_inserting_it_again(sqlite_address: str)
     ):
         connection.execute(
             sa.text(
-                "INSERT OR REPLACE INTO entries SELECT account, seq, kind, happened_at, currency,"
+                "INSERT OR REPLACE INTO desk_entries SELECT account, seq, kind, happened_at, currency,"
                 " '9', fee, symbol, quantity, price, order_id, run_id, task, external_id, note,"
-                " archived_at FROM entries"
+                " archived_at FROM desk_entries"
             )
         )
     assert desk.store.ledger.entries("main")[0].amount == Decimal(10000)
@@ -102,7 +102,7 @@ def test_amount_in_another_notation_is_refused(desk: Desk, text: str) -> None:
         desk.store.database.writing() as connection,
     ):
         connection.execute(
-            sa.text("UPDATE orders SET filled = :text WHERE id = 'o2'"), {"text": text}
+            sa.text("UPDATE desk_orders SET filled = :text WHERE id = 'o2'"), {"text": text}
         )
 
 
@@ -110,7 +110,7 @@ def test_amount_in_another_notation_is_refused(desk: Desk, text: str) -> None:
 def test_amount_in_plain_notation_is_taken(desk: Desk, text: str) -> None:
     with desk.store.database.writing() as connection:
         connection.execute(
-            sa.text("UPDATE orders SET filled = :text WHERE id = 'o2'"), {"text": text}
+            sa.text("UPDATE desk_orders SET filled = :text WHERE id = 'o2'"), {"text": text}
         )
     found = desk.store.ledger.order("o2")
     assert found is not None

@@ -135,7 +135,7 @@ def test_restored_copy_works(desk: Desk, kind: Kind, tmp_path: Path) -> None:
     account.write(entries=[fill()], order_changes=[filled("o2")])
     assert again.store.ledger.account("main").seq == before.seq + 1
     # What the database refuses is part of it, too.
-    for statement in ("UPDATE entries SET amount = '1'", "DELETE FROM orders"):
+    for statement in ("UPDATE desk_entries SET amount = '1'", "DELETE FROM desk_orders"):
         with pytest.raises(StoreError), again.store.database.writing() as connection:
             connection.execute(sa.text(statement))
     again.close()
@@ -316,7 +316,13 @@ def test_copy_that_is_taken_while_others_write_is_one_instant(
         assert versions[number] <= copy.store.ledger.account("a").version <= versions[number + 1]
         assert sum(row[1] == "beside" for row in found["runs"]) % 3 == 0
         copy.close()
-        for table in ("entries", "order_history", "orders", "snapshots", "events"):
+        for table in (
+            "desk_entries",
+            "desk_order_history",
+            "desk_orders",
+            "desk_snapshots",
+            "events",
+        ):
             assert set(found[table]) <= set(final[table])
 
 

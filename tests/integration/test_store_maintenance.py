@@ -57,9 +57,9 @@ def test_index_that_does_not_fit_its_table_is_repaired_on_sqlite(
     desk.close()
     file = tmp_path / "closingbell.db"
     # The index is filled for other columns than it says.
-    spoil = "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE name = 'entries_happened'"
+    spoil = "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE name = 'desk_entries_happened'"
     for words, then in (
-        (("happened_at", "seq"), "REINDEX entries_happened"),
+        (("happened_at", "seq"), "REINDEX desk_entries_happened"),
         (("seq", "happened_at"), "SELECT 1"),
     ):
         with closing(sqlite3.connect(file)) as connection, connection:

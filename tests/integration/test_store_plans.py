@@ -131,7 +131,9 @@ def watched(
         server.drop_database(database)
 
 
-_GROWING = "runs|attempts|run_logs|firings|orders|order_history|entries|snapshots"
+_GROWING = (
+    "runs|attempts|run_logs|firings|desk_orders|desk_order_history|desk_entries|desk_snapshots"
+)
 #: What reads all of a table that grows without end.
 _SCANS = re.compile(rf"Seq Scan on ({_GROWING})\b|\bSCAN ({_GROWING})(?! USING)\b")
 #: An index that is walked from one end, whose order was asked for and whose walk a LIMIT ends.
@@ -260,34 +262,40 @@ _VERBS: dict[str, tuple[Callable[[Watched], Any], set[str]]] = {
         {"runs_finished"},
     ),
     "tasks with ended runs": (lambda w: w.store.retention.tasks(), {"runs_finished"}),
-    "record": (lambda w: _record(w), _key("orders", "order_history")),
-    "order": (lambda w: w.store.ledger.order("order-77"), _key("orders")),
-    "order history": (lambda w: w.store.ledger.order_history("order-77"), _key("order_history")),
+    "record": (lambda w: _record(w), _key("desk_orders", "desk_order_history")),
+    "order": (lambda w: w.store.ledger.order("order-77"), _key("desk_orders")),
+    "order history": (
+        lambda w: w.store.ledger.order_history("order-77"),
+        _key("desk_order_history"),
+    ),
     "working orders": (
         lambda w: w.store.ledger.orders("account-2", working=True),
-        {"orders_working"},
+        {"desk_orders_working"},
     ),
-    "newest orders": (lambda w: w.store.ledger.orders("account-2", limit=20), {"orders_account"}),
+    "newest orders": (
+        lambda w: w.store.ledger.orders("account-2", limit=20),
+        {"desk_orders_account"},
+    ),
     "orders of a run": (
         lambda w: w.store.ledger.orders("account-2", run_id="run-77"),
-        {"orders_run"},
+        {"desk_orders_run"},
     ),
     "entries after one": (
         lambda w: w.store.ledger.entries("account-2", after_seq=4990),
-        _key("entries"),
+        _key("desk_entries"),
     ),
     "recent entries": (
         lambda w: w.store.ledger.entries("account-2", after=19_950, kind="fill"),
-        {"entries_happened"},
+        {"desk_entries_happened"},
     ),
-    "archive": (lambda w: w.store.ledger.archive("account-2", [7, 8], NOW), _key("entries")),
+    "archive": (lambda w: w.store.ledger.archive("account-2", [7, 8], NOW), _key("desk_entries")),
     "newest snapshots": (
         lambda w: w.store.ledger.snapshots("account-2", limit=5),
-        _key("snapshots"),
+        _key("desk_snapshots"),
     ),
     "snapshots after": (
         lambda w: w.store.ledger.snapshots("account-2", after=19_950),
-        _key("snapshots"),
+        _key("desk_snapshots"),
     ),
     "latch": (
         lambda w: w.store.ledger.latch("account-2", "drawdown", Holder(_RUNNING, 1), True, NOW),

@@ -237,3 +237,22 @@ def test_store_without_schema_says_so(store_address: str) -> None:
     with pytest.raises(StoreError):
         store.runs.counts()
     store.close()
+
+
+@pytest.mark.parametrize("name", ["events", "desk_orders"])
+def test_prepare_beside_a_table_of_the_same_name_is_refused_and_leaves_it_alone(
+    store_address: str, name: str
+) -> None:
+    engine = sa.create_engine(store_address)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"CREATE TABLE {name} (mine TEXT)"))
+        connection.execute(sa.text("CREATE TABLE orders (mine TEXT)"))
+    store = open_store(store_address, SystemClock())
+    with pytest.raises(StoreError, match=rf"names already \({name}\)"):
+        store.prepare()
+    with engine.begin() as connection:
+        assert sorted(sa.inspect(connection).get_table_names()) == sorted([name, "orders"])
+        connection.execute(sa.text(f"DROP TABLE {name}"))
+    assert store.prepare() is None
+    store.close()
+    engine.dispose()

@@ -43,70 +43,76 @@ _ENTRY_LINE = (
 
 GUARDS = (
     Guard(
-        "accounts_advance",
-        "accounts",
+        "desk_accounts_advance",
+        "desk_accounts",
         "UPDATE",
         "NEW.version <> OLD.version + 1 OR NEW.seq < OLD.seq",
         "each change of an account raises its version by one",
     ),
     Guard(
-        "accounts_stay",
-        "accounts",
+        "desk_accounts_stay",
+        "desk_accounts",
         "UPDATE OF name, currency, initial, broker, opened_at",
         None,
         "an account keeps its name, currency and broker",
     ),
     Guard(
-        "orders_stay",
-        "orders",
+        "desk_orders_stay",
+        "desk_orders",
         f"UPDATE OF {_ORDER_IDENTITY}",
         None,
         "what was ordered never changes",
     ),
-    Guard("orders_remain", "orders", "DELETE", None, "orders are never deleted"),
+    Guard("desk_orders_remain", "desk_orders", "DELETE", None, "orders are never deleted"),
     Guard(
-        "orders_end",
-        "orders",
+        "desk_orders_end",
+        "desk_orders",
         "UPDATE OF state",
         "OLD.state NOT IN ('new', 'open') AND NEW.state IN ('new', 'open')",
         "an order that ended never works again",
     ),
     Guard(
-        "order_history_follow",
-        "order_history",
+        "desk_order_history_follow",
+        "desk_order_history",
         "INSERT",
         "NEW.seq <> {last} + 1",
         "the lines of an order are numbered 1, 2, 3 without gaps",
     ),
     Guard(
-        "order_history_stay",
-        "order_history",
+        "desk_order_history_stay",
+        "desk_order_history",
         "UPDATE",
         None,
-        _LINE_STAYS.format("order_history"),
+        _LINE_STAYS.format("desk_order_history"),
     ),
     Guard(
-        "order_history_remain",
-        "order_history",
+        "desk_order_history_remain",
+        "desk_order_history",
         "DELETE",
         None,
-        _LINE_STAYS.format("order_history"),
+        _LINE_STAYS.format("desk_order_history"),
     ),
     Guard(
-        "entries_follow",
-        "entries",
+        "desk_entries_follow",
+        "desk_entries",
         "INSERT",
         "NEW.seq <> {last} + 1",
         "the entries of an account are numbered 1, 2, 3 without gaps",
     ),
     Guard(
-        "entries_stay", "entries", f"UPDATE OF {_ENTRY_LINE}", None, _LINE_STAYS.format("entries")
+        "desk_entries_stay",
+        "desk_entries",
+        f"UPDATE OF {_ENTRY_LINE}",
+        None,
+        _LINE_STAYS.format("desk_entries"),
     ),
-    Guard("entries_remain", "entries", "DELETE", None, _LINE_STAYS.format("entries")),
+    Guard(
+        "desk_entries_remain", "desk_entries", "DELETE", None, _LINE_STAYS.format("desk_entries")
+    ),
 )
 
 #: The column that tells whose lines are numbered.
-_OWNER = {"entries": "account", "order_history": "order_id"}
+_OWNER = {"desk_entries": "account", "desk_order_history": "order_id"}
 
 _REFUSE = """CREATE FUNCTION closingbell_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -211,7 +211,7 @@ class StoredLedger:
 def _account(connection: Connection, name: str) -> AccountRecord:
     row = execute(connection, sql.ACCOUNT, (name,)).first()
     if row is None:
-        known = execute(connection, "SELECT name FROM accounts").scalars()
+        known = execute(connection, "SELECT name FROM desk_accounts").scalars()
         raise UnknownAccount(name, known)
     return read_account(row)
 

@@ -34,49 +34,51 @@ FENCE = "SELECT 1 FROM runs WHERE id = ? AND fence = ? AND state = 'running'"
 #: PostgreSQL: the run cannot be settled before the change is true.
 FENCE_LOCKED = FENCE + " FOR SHARE"
 
-OPEN = f"INSERT INTO accounts ({_ACCOUNT}) VALUES ({_marks(_ACCOUNT)}) ON CONFLICT DO NOTHING"
+OPEN = f"INSERT INTO desk_accounts ({_ACCOUNT}) VALUES ({_marks(_ACCOUNT)}) ON CONFLICT DO NOTHING"
 ADVANCE = (
-    "UPDATE accounts SET version = version + 1, seq = ?, peak = ?, cursor_at = ?,"
+    "UPDATE desk_accounts SET version = version + 1, seq = ?, peak = ?, cursor_at = ?,"
     " cursor_opened = ?, prices = ?, breached = ?, sync = ?"
     " WHERE name = ? AND version = ? AND seq = ?"
 )
-ADD_ORDER = f"INSERT INTO orders ({_ORDER}) VALUES ({_marks(_ORDER)}) ON CONFLICT DO NOTHING"
+ADD_ORDER = f"INSERT INTO desk_orders ({_ORDER}) VALUES ({_marks(_ORDER)}) ON CONFLICT DO NOTHING"
 MOVE_ORDER = (
-    "UPDATE orders SET state = ?, updated_at = ?, filled = coalesce(?, filled),"
+    "UPDATE desk_orders SET state = ?, updated_at = ?, filled = coalesce(?, filled),"
     " quantity = coalesce(?, quantity), limit_price = coalesce(?, limit_price),"
     " stop_price = coalesce(?, stop_price), broker_id = coalesce(?, broker_id),"
     " reason = coalesce(?, reason) WHERE id = ? AND account = ?"
 )
-FIRST_STEP = f"INSERT INTO order_history ({_STEP}, seq) VALUES ({_marks(_STEP)}, ?)"
+FIRST_STEP = f"INSERT INTO desk_order_history ({_STEP}, seq) VALUES ({_marks(_STEP)}, ?)"
 NEXT_STEP = (
-    f"INSERT INTO order_history ({_STEP}, seq) VALUES ({_marks(_STEP)},"
-    " (SELECT coalesce(max(seq), 0) + 1 FROM order_history WHERE order_id = ?))"
+    f"INSERT INTO desk_order_history ({_STEP}, seq) VALUES ({_marks(_STEP)},"
+    " (SELECT coalesce(max(seq), 0) + 1 FROM desk_order_history WHERE order_id = ?))"
 )
-ADD_ENTRY = f"INSERT INTO entries ({_ENTRY}) VALUES ({_marks(_ENTRY)})"
+ADD_ENTRY = f"INSERT INTO desk_entries ({_ENTRY}) VALUES ({_marks(_ENTRY)})"
 PUT_SNAPSHOT = (
-    f"INSERT INTO snapshots ({_SNAPSHOT}) VALUES ({_marks(_SNAPSHOT)})"
+    f"INSERT INTO desk_snapshots ({_SNAPSHOT}) VALUES ({_marks(_SNAPSHOT)})"
     " ON CONFLICT (account, taken_at) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in _SNAPSHOT.split(", ")[2:])
 )
-_ARCHIVE = "UPDATE entries SET archived_at = ? WHERE account = ? AND archived_at IS NULL AND seq "
+_ARCHIVE = (
+    "UPDATE desk_entries SET archived_at = ? WHERE account = ? AND archived_at IS NULL AND seq "
+)
 ARCHIVE_SQLITE = _ARCHIVE + "IN (SELECT value FROM json_each(?))"
 ARCHIVE_POSTGRES = _ARCHIVE + "= ANY(?)"
 
 CLOSE_LATCH = (
-    "INSERT INTO latches (account, name, run_id, closed_at) VALUES (?, ?, ?, ?)"
+    "INSERT INTO desk_latches (account, name, run_id, closed_at) VALUES (?, ?, ?, ?)"
     " ON CONFLICT DO NOTHING"
 )
-OPEN_LATCH = "DELETE FROM latches WHERE account = ? AND name = ?"
+OPEN_LATCH = "DELETE FROM desk_latches WHERE account = ? AND name = ?"
 
 # --- what is read --------------------------------------------------------------------
 
-ACCOUNTS = f"SELECT {_ACCOUNT} FROM accounts ORDER BY name"
-ACCOUNT = f"SELECT {_ACCOUNT} FROM accounts WHERE name = ?"
-ORDERS = f"SELECT {_ORDER} FROM orders"
-STEPS = f"SELECT {_STEP} FROM order_history WHERE order_id = ? ORDER BY seq"
-ENTRIES = f"SELECT {_ENTRY} FROM entries"
-SNAPSHOTS = f"SELECT {_SNAPSHOT} FROM snapshots WHERE account = ?"
-LATCH = "SELECT run_id FROM latches WHERE account = ? AND name = ?"
+ACCOUNTS = f"SELECT {_ACCOUNT} FROM desk_accounts ORDER BY name"
+ACCOUNT = f"SELECT {_ACCOUNT} FROM desk_accounts WHERE name = ?"
+ORDERS = f"SELECT {_ORDER} FROM desk_orders"
+STEPS = f"SELECT {_STEP} FROM desk_order_history WHERE order_id = ? ORDER BY seq"
+ENTRIES = f"SELECT {_ENTRY} FROM desk_entries"
+SNAPSHOTS = f"SELECT {_SNAPSHOT} FROM desk_snapshots WHERE account = ?"
+LATCH = "SELECT run_id FROM desk_latches WHERE account = ? AND name = ?"
 #: As a partial index must be asked for.
 WORKING = "state IN ('new', 'open')"
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, insert, inspect, select, text
 
-from closingbell.core.error import SchemaMismatch
+from closingbell.core.error import SchemaMismatch, StoreError
 from closingbell.store.database import PostgresDatabase, SqliteDatabase
 from closingbell.store.schema import SCHEMA_REVISION, facts, metadata
 
@@ -73,6 +73,12 @@ def prepare(database: SqliteDatabase | PostgresDatabase, upgrade: bool) -> str |
 
 
 def _create(connection: Connection) -> None:
+    taken = sorted(set(inspect(connection).get_table_names()) & set(metadata.tables))
+    if taken:
+        raise StoreError(
+            f"the database has tables of closingbell's names already ({', '.join(taken)}): "
+            "name a database of its own, or rename them"
+        )
     # The revisions make the same schema (a test holds them together); this spares an
     # embedded start the time that loading Alembic takes.
     metadata.create_all(connection)

@@ -1,5 +1,6 @@
 """The desk's tables: accounts, orders, entries, market data, backtests.
 
+Their names begin with "desk_": a trader's database has tables called orders of its own.
 Amounts are decimal text, never with an exponent: both databases keep them exactly,
 and give back the digits that were written. The rules about lines that stay, in the
 order in which they were made, are triggers: `append_only`.
@@ -63,7 +64,7 @@ def _positive(column: str) -> str:
 
 #: What the desk trades for. Every change raises the version by one.
 accounts = Table(
-    "accounts",
+    "desk_accounts",
     metadata,
     Column("name", Word, primary_key=True, nullable=False),
     Column("currency", Word, nullable=False),
@@ -78,17 +79,17 @@ accounts = Table(
     Column("prices", Text, nullable=False),
     Column("breached", SmallInteger, nullable=False),
     Column("sync", Text, nullable=False),
-    *_decimals("accounts", "initial", "peak"),
-    CheckConstraint("version >= 0 AND seq >= 0", name="accounts_numbers_not_negative"),
+    *_decimals("desk_accounts", "initial", "peak"),
+    CheckConstraint("version >= 0 AND seq >= 0", name="desk_accounts_numbers_not_negative"),
     CheckConstraint(
-        "cursor_opened IN (0, 1) AND breached IN (0, 1)", name="accounts_flags_are_flags"
+        "cursor_opened IN (0, 1) AND breached IN (0, 1)", name="desk_accounts_flags_are_flags"
     ),
 )
 
-#: Every order, as it stands; what became of it line by line is in `order_history`.
+#: Every order, as it stands; what became of it line by line is in `desk_order_history`.
 #: What was ordered never changes, and an order that ended never works again.
 orders = Table(
-    "orders",
+    "desk_orders",
     metadata,
     Column("id", Word, primary_key=True, nullable=False),
     Column("account", Word, nullable=False),
@@ -111,38 +112,40 @@ orders = Table(
     Column("priority", SmallInteger, nullable=False),
     Column("broker_id", Word),
     Column("reason", Text),
-    *_decimals("orders", "quantity", "limit_price", "stop_price", "filled"),
-    CheckConstraint(is_one_of("state", ORDER_STATES), name="orders_state_known"),
-    CheckConstraint(is_one_of("side", ("buy", "sell")), name="orders_side_known"),
+    *_decimals("desk_orders", "quantity", "limit_price", "stop_price", "filled"),
+    CheckConstraint(is_one_of("state", ORDER_STATES), name="desk_orders_state_known"),
+    CheckConstraint(is_one_of("side", ("buy", "sell")), name="desk_orders_side_known"),
     CheckConstraint(
         is_one_of("type", ("market", "limit", "stop", "stop_limit", "market_on_close")),
-        name="orders_type_known",
+        name="desk_orders_type_known",
     ),
-    CheckConstraint(is_one_of("time_in_force", ("gtc", "day")), name="orders_time_in_force_known"),
-    CheckConstraint(_positive("quantity"), name="orders_quantity_positive"),
-    CheckConstraint(_not_negative("filled"), name="orders_filled_not_negative"),
-    CheckConstraint(_NOT_OVERFILLED, name="orders_not_overfilled"),
+    CheckConstraint(
+        is_one_of("time_in_force", ("gtc", "day")), name="desk_orders_time_in_force_known"
+    ),
+    CheckConstraint(_positive("quantity"), name="desk_orders_quantity_positive"),
+    CheckConstraint(_not_negative("filled"), name="desk_orders_filled_not_negative"),
+    CheckConstraint(_NOT_OVERFILLED, name="desk_orders_not_overfilled"),
     CheckConstraint(
         "(limit_price IS NOT NULL) = (type IN ('limit', 'stop_limit'))",
-        name="orders_limit_has_its_price",
+        name="desk_orders_limit_has_its_price",
     ),
     CheckConstraint(
         "(stop_price IS NOT NULL) = (type IN ('stop', 'stop_limit'))",
-        name="orders_stop_has_its_price",
+        name="desk_orders_stop_has_its_price",
     ),
-    CheckConstraint("run_id IS NULL OR ordinal >= 1", name="orders_of_a_run_are_counted"),
+    CheckConstraint("run_id IS NULL OR ordinal >= 1", name="desk_orders_of_a_run_are_counted"),
 )
 Index(
-    "orders_working",
+    "desk_orders_working",
     orders.c.account,
     orders.c.created_at,
     orders.c.id,
     sqlite_where=text("state IN ('new', 'open')"),
     postgresql_where=text("state IN ('new', 'open')"),
 )
-Index("orders_account", orders.c.account, orders.c.created_at, orders.c.id)
+Index("desk_orders_account", orders.c.account, orders.c.created_at, orders.c.id)
 Index(
-    "orders_run",
+    "desk_orders_run",
     orders.c.run_id,
     orders.c.ordinal,
     unique=True,
@@ -152,7 +155,7 @@ Index(
 
 #: What became of orders, oldest first; lines are added and stay. NULL = unchanged.
 order_history = Table(
-    "order_history",
+    "desk_order_history",
     metadata,
     Column("order_id", Word, nullable=False),
     Column("seq", Integer, nullable=False),
@@ -165,14 +168,14 @@ order_history = Table(
     Column("broker_id", Word),
     Column("reason", Text),
     PrimaryKeyConstraint("order_id", "seq"),
-    *_decimals("order_history", "filled", "quantity", "limit_price", "stop_price"),
-    CheckConstraint(is_one_of("state", ORDER_STATES), name="order_history_state_known"),
+    *_decimals("desk_order_history", "filled", "quantity", "limit_price", "stop_price"),
+    CheckConstraint(is_one_of("state", ORDER_STATES), name="desk_order_history_state_known"),
 )
 
 #: The journal of each account, numbered without gaps; lines are added and stay.
 #: Only the mark `archived_at` may be set, and it changes no balance.
 entries = Table(
-    "entries",
+    "desk_entries",
     metadata,
     Column("account", Word, nullable=False),
     Column("seq", BigInteger, nullable=False),
@@ -191,30 +194,30 @@ entries = Table(
     Column("note", Text),
     Column("archived_at", BigInteger),
     PrimaryKeyConstraint("account", "seq"),
-    *_decimals("entries", "amount", "fee", "quantity", "price"),
+    *_decimals("desk_entries", "amount", "fee", "quantity", "price"),
     CheckConstraint(
         is_one_of("kind", ("fill", "cash", "dividend", "split", "charge")),
-        name="entries_kind_known",
+        name="desk_entries_kind_known",
     ),
-    CheckConstraint(_not_negative("fee"), name="entries_fee_not_negative"),
+    CheckConstraint(_not_negative("fee"), name="desk_entries_fee_not_negative"),
     CheckConstraint(
         "kind <> 'fill' OR (symbol IS NOT NULL AND order_id IS NOT NULL AND "
         f"{_not_zero('quantity')})",
-        name="entries_fill_is_whole",
+        name="desk_entries_fill_is_whole",
     ),
     CheckConstraint(
         "kind <> 'split' OR (symbol IS NOT NULL AND ltrim(amount, '-0.') = ''"
         f" AND ltrim(fee, '0.') = '' AND {_positive('price')})",
-        name="entries_split_moves_no_cash",
+        name="desk_entries_split_moves_no_cash",
     ),
     CheckConstraint(
-        "kind <> 'dividend' OR symbol IS NOT NULL", name="entries_dividend_has_a_symbol"
+        "kind <> 'dividend' OR symbol IS NOT NULL", name="desk_entries_dividend_has_a_symbol"
     ),
-    CheckConstraint("kind <> 'cash' OR symbol IS NULL", name="entries_cash_has_no_symbol"),
+    CheckConstraint("kind <> 'cash' OR symbol IS NULL", name="desk_entries_cash_has_no_symbol"),
 )
-Index("entries_happened", entries.c.account, entries.c.happened_at)
+Index("desk_entries_happened", entries.c.account, entries.c.happened_at)
 Index(
-    "entries_external",
+    "desk_entries_external",
     entries.c.account,
     entries.c.external_id,
     unique=True,
@@ -224,7 +227,7 @@ Index(
 
 #: What accounts were worth; the points of their equity curves.
 snapshots = Table(
-    "snapshots",
+    "desk_snapshots",
     metadata,
     Column("account", Word, nullable=False),
     Column("taken_at", BigInteger, nullable=False),
@@ -236,12 +239,14 @@ snapshots = Table(
     _amount("unrealized"),
     _amount("exposure"),
     PrimaryKeyConstraint("account", "taken_at"),
-    *_decimals("snapshots", "value", "cash", "peak", "flows", "realized", "unrealized", "exposure"),
+    *_decimals(
+        "desk_snapshots", "value", "cash", "peak", "flows", "realized", "unrealized", "exposure"
+    ),
 )
 
 #: Conditions that hold at present, each with the run that acts on it.
 latches = Table(
-    "latches",
+    "desk_latches",
     metadata,
     Column("account", Word, nullable=False),
     Column("name", Word, nullable=False),
@@ -252,7 +257,7 @@ latches = Table(
 
 #: The files of bars that are the truth; a file that is not named here is not read.
 market_files = Table(
-    "market_files",
+    "desk_market_files",
     metadata,
     Column("symbol", Word, nullable=False),
     Column("timeframe", Word, nullable=False),
@@ -264,27 +269,29 @@ market_files = Table(
     Column("last_at", BigInteger, nullable=False),
     Column("replaced_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("symbol", "timeframe", "period"),
-    CheckConstraint("version >= 1 AND rows >= 1", name="market_files_numbers_positive"),
-    CheckConstraint("first_at <= last_at", name="market_files_first_not_after_last"),
+    CheckConstraint("version >= 1 AND rows >= 1", name="desk_market_files_numbers_positive"),
+    CheckConstraint("first_at <= last_at", name="desk_market_files_first_not_after_last"),
 )
 
 #: Splits and dividends. `value` is the ratio, or the amount per unit.
 corporate_actions = Table(
-    "corporate_actions",
+    "desk_corporate_actions",
     metadata,
     Column("symbol", Word, nullable=False),
     Column("effective_at", BigInteger, nullable=False),
     Column("kind", Word, nullable=False),
     Column("value", Word, nullable=False, info={"amount": True}),
     PrimaryKeyConstraint("symbol", "effective_at", "kind", "value"),
-    *_decimals("corporate_actions", "value"),
-    CheckConstraint(is_one_of("kind", ("split", "dividend")), name="corporate_actions_kind_known"),
-    CheckConstraint(_positive("value"), name="corporate_actions_value_positive"),
+    *_decimals("desk_corporate_actions", "value"),
+    CheckConstraint(
+        is_one_of("kind", ("split", "dividend")), name="desk_corporate_actions_kind_known"
+    ),
+    CheckConstraint(_positive("value"), name="desk_corporate_actions_value_positive"),
 )
 
-#: Finished backtests; what they found is in `backtest_pages`.
+#: Finished backtests; what they found is in `desk_backtest_pages`.
 backtests = Table(
-    "backtests",
+    "desk_backtests",
     metadata,
     Column("id", Word, primary_key=True, nullable=False),
     Column("name", Text, nullable=False),
@@ -293,11 +300,11 @@ backtests = Table(
     Column("summary", Text, nullable=False),
     Column("digest", Word, nullable=False),
 )
-Index("backtests_finished", backtests.c.finished_at, backtests.c.id)
+Index("desk_backtests_finished", backtests.c.finished_at, backtests.c.id)
 
 #: A backtest's equity curve, trades and so on, page by page.
 backtest_pages = Table(
-    "backtest_pages",
+    "desk_backtest_pages",
     metadata,
     Column("backtest_id", Word, nullable=False),
     Column("kind", Word, nullable=False),

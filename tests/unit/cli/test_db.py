@@ -109,17 +109,17 @@ def test_restore_onto_a_database_that_is_there_is_refused(drained: Path, command
 
 def test_broken_promise_of_the_ledger_is_found(drained: Path, command: Command) -> None:
     entry = (
-        "INSERT INTO entries (account, seq, kind, happened_at, currency, amount, fee, symbol,"
+        "INSERT INTO desk_entries (account, seq, kind, happened_at, currency, amount, fee, symbol,"
         " quantity, price, order_id) VALUES ('main', 1, 'fill', 1, 'USD', '-1', '0', 'A', '1', '1',"
         " 'nobody')"
     )
     execute(
         drained / "desk.db",
         entry,
-        "INSERT INTO accounts (name, currency, initial, broker, opened_at, version, seq, peak,"
+        "INSERT INTO desk_accounts (name, currency, initial, broker, opened_at, version, seq, peak,"
         " cursor_at, cursor_opened, prices, breached, sync) VALUES ('other', 'USD', '0', 'paper',"
         " 1, 0, 3, '0', -1, 0, '{}', 0, '{}')",
-        "INSERT INTO backtest_pages (backtest_id, kind, number, data) VALUES ('b', 'k', 0, x'00')",
+        "INSERT INTO desk_backtest_pages (backtest_id, kind, number, data) VALUES ('b', 'k', 0, x'00')",
     )
     assert command("db", "check", *ON_DESK, "--json").json["problems"] == [
         "1 accounts do not end where their journal ends",

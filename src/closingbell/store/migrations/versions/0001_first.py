@@ -28,17 +28,17 @@ def _decimals(table: str, *columns: str) -> list[sa.CheckConstraint]:
 
 
 _SQLITE_GUARDS = (
-    "CREATE TRIGGER accounts_advance BEFORE UPDATE ON accounts WHEN NEW.version <> OLD.version + 1 OR NEW.seq < OLD.seq BEGIN SELECT RAISE(ABORT, 'each change of an account raises its version by one'); END",
-    "CREATE TRIGGER accounts_stay BEFORE UPDATE OF name, currency, initial, broker, opened_at ON accounts BEGIN SELECT RAISE(ABORT, 'an account keeps its name, currency and broker'); END",
-    "CREATE TRIGGER orders_stay BEFORE UPDATE OF id, account, symbol, side, type, time_in_force, created_at, effective_at, run_id, fence, ordinal, task, priority ON orders BEGIN SELECT RAISE(ABORT, 'what was ordered never changes'); END",
-    "CREATE TRIGGER orders_remain BEFORE DELETE ON orders BEGIN SELECT RAISE(ABORT, 'orders are never deleted'); END",
-    "CREATE TRIGGER orders_end BEFORE UPDATE OF state ON orders WHEN OLD.state NOT IN ('new', 'open') AND NEW.state IN ('new', 'open') BEGIN SELECT RAISE(ABORT, 'an order that ended never works again'); END",
-    "CREATE TRIGGER order_history_follow BEFORE INSERT ON order_history WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) FROM order_history WHERE order_id = NEW.order_id) + 1 BEGIN SELECT RAISE(ABORT, 'the lines of an order are numbered 1, 2, 3 without gaps'); END",
-    "CREATE TRIGGER order_history_stay BEFORE UPDATE ON order_history BEGIN SELECT RAISE(ABORT, 'lines are added to order_history, and never changed or deleted'); END",
-    "CREATE TRIGGER order_history_remain BEFORE DELETE ON order_history BEGIN SELECT RAISE(ABORT, 'lines are added to order_history, and never changed or deleted'); END",
-    "CREATE TRIGGER entries_follow BEFORE INSERT ON entries WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) FROM entries WHERE account = NEW.account) + 1 BEGIN SELECT RAISE(ABORT, 'the entries of an account are numbered 1, 2, 3 without gaps'); END",
-    "CREATE TRIGGER entries_stay BEFORE UPDATE OF account, seq, kind, happened_at, currency, amount, fee, symbol, quantity, price, order_id, run_id, task, external_id, note ON entries BEGIN SELECT RAISE(ABORT, 'lines are added to entries, and never changed or deleted'); END",
-    "CREATE TRIGGER entries_remain BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'lines are added to entries, and never changed or deleted'); END",
+    "CREATE TRIGGER desk_accounts_advance BEFORE UPDATE ON desk_accounts WHEN NEW.version <> OLD.version + 1 OR NEW.seq < OLD.seq BEGIN SELECT RAISE(ABORT, 'each change of an account raises its version by one'); END",
+    "CREATE TRIGGER desk_accounts_stay BEFORE UPDATE OF name, currency, initial, broker, opened_at ON desk_accounts BEGIN SELECT RAISE(ABORT, 'an account keeps its name, currency and broker'); END",
+    "CREATE TRIGGER desk_orders_stay BEFORE UPDATE OF id, account, symbol, side, type, time_in_force, created_at, effective_at, run_id, fence, ordinal, task, priority ON desk_orders BEGIN SELECT RAISE(ABORT, 'what was ordered never changes'); END",
+    "CREATE TRIGGER desk_orders_remain BEFORE DELETE ON desk_orders BEGIN SELECT RAISE(ABORT, 'orders are never deleted'); END",
+    "CREATE TRIGGER desk_orders_end BEFORE UPDATE OF state ON desk_orders WHEN OLD.state NOT IN ('new', 'open') AND NEW.state IN ('new', 'open') BEGIN SELECT RAISE(ABORT, 'an order that ended never works again'); END",
+    "CREATE TRIGGER desk_order_history_follow BEFORE INSERT ON desk_order_history WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) FROM desk_order_history WHERE order_id = NEW.order_id) + 1 BEGIN SELECT RAISE(ABORT, 'the lines of an order are numbered 1, 2, 3 without gaps'); END",
+    "CREATE TRIGGER desk_order_history_stay BEFORE UPDATE ON desk_order_history BEGIN SELECT RAISE(ABORT, 'lines are added to desk_order_history, and never changed or deleted'); END",
+    "CREATE TRIGGER desk_order_history_remain BEFORE DELETE ON desk_order_history BEGIN SELECT RAISE(ABORT, 'lines are added to desk_order_history, and never changed or deleted'); END",
+    "CREATE TRIGGER desk_entries_follow BEFORE INSERT ON desk_entries WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) FROM desk_entries WHERE account = NEW.account) + 1 BEGIN SELECT RAISE(ABORT, 'the entries of an account are numbered 1, 2, 3 without gaps'); END",
+    "CREATE TRIGGER desk_entries_stay BEFORE UPDATE OF account, seq, kind, happened_at, currency, amount, fee, symbol, quantity, price, order_id, run_id, task, external_id, note ON desk_entries BEGIN SELECT RAISE(ABORT, 'lines are added to desk_entries, and never changed or deleted'); END",
+    "CREATE TRIGGER desk_entries_remain BEFORE DELETE ON desk_entries BEGIN SELECT RAISE(ABORT, 'lines are added to desk_entries, and never changed or deleted'); END",
 )
 
 _POSTGRES_GUARDS = (
@@ -46,25 +46,25 @@ _POSTGRES_GUARDS = (
 BEGIN
   RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = TG_ARGV[0];
 END $$""",
-    """CREATE FUNCTION closingbell_last_entries(owner text) RETURNS bigint LANGUAGE plpgsql AS $$
+    """CREATE FUNCTION closingbell_last_desk_entries(owner text) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-  RETURN (SELECT coalesce(max(seq), 0) FROM entries WHERE account = owner);
+  RETURN (SELECT coalesce(max(seq), 0) FROM desk_entries WHERE account = owner);
 END $$""",
-    """CREATE FUNCTION closingbell_last_order_history(owner text) RETURNS bigint LANGUAGE plpgsql AS $$
+    """CREATE FUNCTION closingbell_last_desk_order_history(owner text) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-  RETURN (SELECT coalesce(max(seq), 0) FROM order_history WHERE order_id = owner);
+  RETURN (SELECT coalesce(max(seq), 0) FROM desk_order_history WHERE order_id = owner);
 END $$""",
-    "CREATE TRIGGER accounts_advance BEFORE UPDATE ON accounts FOR EACH ROW WHEN (NEW.version <> OLD.version + 1 OR NEW.seq < OLD.seq) EXECUTE FUNCTION closingbell_refuse('each change of an account raises its version by one')",
-    "CREATE TRIGGER accounts_stay BEFORE UPDATE OF name, currency, initial, broker, opened_at ON accounts FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('an account keeps its name, currency and broker')",
-    "CREATE TRIGGER orders_stay BEFORE UPDATE OF id, account, symbol, side, type, time_in_force, created_at, effective_at, run_id, fence, ordinal, task, priority ON orders FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('what was ordered never changes')",
-    "CREATE TRIGGER orders_remain BEFORE DELETE ON orders FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('orders are never deleted')",
-    "CREATE TRIGGER orders_end BEFORE UPDATE OF state ON orders FOR EACH ROW WHEN (OLD.state NOT IN ('new', 'open') AND NEW.state IN ('new', 'open')) EXECUTE FUNCTION closingbell_refuse('an order that ended never works again')",
-    "CREATE TRIGGER order_history_follow BEFORE INSERT ON order_history FOR EACH ROW WHEN (NEW.seq <> closingbell_last_order_history(NEW.order_id) + 1) EXECUTE FUNCTION closingbell_refuse('the lines of an order are numbered 1, 2, 3 without gaps')",
-    "CREATE TRIGGER order_history_stay BEFORE UPDATE ON order_history FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('lines are added to order_history, and never changed or deleted')",
-    "CREATE TRIGGER order_history_remain BEFORE DELETE ON order_history FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('lines are added to order_history, and never changed or deleted')",
-    "CREATE TRIGGER entries_follow BEFORE INSERT ON entries FOR EACH ROW WHEN (NEW.seq <> closingbell_last_entries(NEW.account) + 1) EXECUTE FUNCTION closingbell_refuse('the entries of an account are numbered 1, 2, 3 without gaps')",
-    "CREATE TRIGGER entries_stay BEFORE UPDATE OF account, seq, kind, happened_at, currency, amount, fee, symbol, quantity, price, order_id, run_id, task, external_id, note ON entries FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('lines are added to entries, and never changed or deleted')",
-    "CREATE TRIGGER entries_remain BEFORE DELETE ON entries FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('lines are added to entries, and never changed or deleted')",
+    "CREATE TRIGGER desk_accounts_advance BEFORE UPDATE ON desk_accounts FOR EACH ROW WHEN (NEW.version <> OLD.version + 1 OR NEW.seq < OLD.seq) EXECUTE FUNCTION closingbell_refuse('each change of an account raises its version by one')",
+    "CREATE TRIGGER desk_accounts_stay BEFORE UPDATE OF name, currency, initial, broker, opened_at ON desk_accounts FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('an account keeps its name, currency and broker')",
+    "CREATE TRIGGER desk_orders_stay BEFORE UPDATE OF id, account, symbol, side, type, time_in_force, created_at, effective_at, run_id, fence, ordinal, task, priority ON desk_orders FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('what was ordered never changes')",
+    "CREATE TRIGGER desk_orders_remain BEFORE DELETE ON desk_orders FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('orders are never deleted')",
+    "CREATE TRIGGER desk_orders_end BEFORE UPDATE OF state ON desk_orders FOR EACH ROW WHEN (OLD.state NOT IN ('new', 'open') AND NEW.state IN ('new', 'open')) EXECUTE FUNCTION closingbell_refuse('an order that ended never works again')",
+    "CREATE TRIGGER desk_order_history_follow BEFORE INSERT ON desk_order_history FOR EACH ROW WHEN (NEW.seq <> closingbell_last_desk_order_history(NEW.order_id) + 1) EXECUTE FUNCTION closingbell_refuse('the lines of an order are numbered 1, 2, 3 without gaps')",
+    "CREATE TRIGGER desk_order_history_stay BEFORE UPDATE ON desk_order_history FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('lines are added to desk_order_history, and never changed or deleted')",
+    "CREATE TRIGGER desk_order_history_remain BEFORE DELETE ON desk_order_history FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('lines are added to desk_order_history, and never changed or deleted')",
+    "CREATE TRIGGER desk_entries_follow BEFORE INSERT ON desk_entries FOR EACH ROW WHEN (NEW.seq <> closingbell_last_desk_entries(NEW.account) + 1) EXECUTE FUNCTION closingbell_refuse('the entries of an account are numbered 1, 2, 3 without gaps')",
+    "CREATE TRIGGER desk_entries_stay BEFORE UPDATE OF account, seq, kind, happened_at, currency, amount, fee, symbol, quantity, price, order_id, run_id, task, external_id, note ON desk_entries FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('lines are added to desk_entries, and never changed or deleted')",
+    "CREATE TRIGGER desk_entries_remain BEFORE DELETE ON desk_entries FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('lines are added to desk_entries, and never changed or deleted')",
 )
 
 
@@ -363,7 +363,7 @@ def upgrade() -> None:
 
 def _make_desk() -> None:
     op.create_table(
-        "accounts",
+        "desk_accounts",
         sa.Column("name", _WORD, nullable=False),
         sa.Column("currency", _WORD, nullable=False),
         sa.Column("initial", sa.Text(), nullable=False),
@@ -377,15 +377,15 @@ def _make_desk() -> None:
         sa.Column("prices", sa.Text(), nullable=False),
         sa.Column("breached", sa.SmallInteger(), nullable=False),
         sa.Column("sync", sa.Text(), nullable=False),
-        *_decimals("accounts", "initial", "peak"),
+        *_decimals("desk_accounts", "initial", "peak"),
         sa.CheckConstraint(
-            "cursor_opened IN (0, 1) AND breached IN (0, 1)", name="accounts_flags_are_flags"
+            "cursor_opened IN (0, 1) AND breached IN (0, 1)", name="desk_accounts_flags_are_flags"
         ),
-        sa.CheckConstraint("version >= 0 AND seq >= 0", name="accounts_numbers_not_negative"),
+        sa.CheckConstraint("version >= 0 AND seq >= 0", name="desk_accounts_numbers_not_negative"),
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
-        "backtest_pages",
+        "desk_backtest_pages",
         sa.Column("backtest_id", _WORD, nullable=False),
         sa.Column("kind", _WORD, nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -393,7 +393,7 @@ def _make_desk() -> None:
         sa.PrimaryKeyConstraint("backtest_id", "kind", "number"),
     )
     op.create_table(
-        "backtests",
+        "desk_backtests",
         sa.Column("id", _WORD, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
@@ -402,23 +402,27 @@ def _make_desk() -> None:
         sa.Column("digest", _WORD, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("backtests_finished", "backtests", ["finished_at", "id"], unique=False)
+    op.create_index(
+        "desk_backtests_finished", "desk_backtests", ["finished_at", "id"], unique=False
+    )
     op.create_table(
-        "corporate_actions",
+        "desk_corporate_actions",
         sa.Column("symbol", _WORD, nullable=False),
         sa.Column("effective_at", sa.BigInteger(), nullable=False),
         sa.Column("kind", _WORD, nullable=False),
         sa.Column("value", _WORD, nullable=False),
-        *_decimals("corporate_actions", "value"),
-        sa.CheckConstraint("kind IN ('split', 'dividend')", name="corporate_actions_kind_known"),
+        *_decimals("desk_corporate_actions", "value"),
+        sa.CheckConstraint(
+            "kind IN ('split', 'dividend')", name="desk_corporate_actions_kind_known"
+        ),
         sa.CheckConstraint(
             "value NOT LIKE '-%' AND ltrim(value, '-0.') <> ''",
-            name="corporate_actions_value_positive",
+            name="desk_corporate_actions_value_positive",
         ),
         sa.PrimaryKeyConstraint("symbol", "effective_at", "kind", "value"),
     )
     op.create_table(
-        "entries",
+        "desk_entries",
         sa.Column("account", _WORD, nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("kind", _WORD, nullable=False),
@@ -435,36 +439,41 @@ def _make_desk() -> None:
         sa.Column("external_id", _WORD, nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
         sa.Column("archived_at", sa.BigInteger(), nullable=True),
-        *_decimals("entries", "amount", "fee", "quantity", "price"),
-        sa.CheckConstraint("fee NOT LIKE '-%'", name="entries_fee_not_negative"),
-        sa.CheckConstraint("kind <> 'cash' OR symbol IS NULL", name="entries_cash_has_no_symbol"),
+        *_decimals("desk_entries", "amount", "fee", "quantity", "price"),
+        sa.CheckConstraint("fee NOT LIKE '-%'", name="desk_entries_fee_not_negative"),
         sa.CheckConstraint(
-            "kind <> 'dividend' OR symbol IS NOT NULL", name="entries_dividend_has_a_symbol"
+            "kind <> 'cash' OR symbol IS NULL", name="desk_entries_cash_has_no_symbol"
+        ),
+        sa.CheckConstraint(
+            "kind <> 'dividend' OR symbol IS NOT NULL", name="desk_entries_dividend_has_a_symbol"
         ),
         sa.CheckConstraint(
             "kind <> 'fill' OR (symbol IS NOT NULL AND order_id IS NOT NULL AND ltrim(quantity, '-0.') <> '')",
-            name="entries_fill_is_whole",
+            name="desk_entries_fill_is_whole",
         ),
         sa.CheckConstraint(
             "kind <> 'split' OR (symbol IS NOT NULL AND ltrim(amount, '-0.') = '' AND ltrim(fee, '0.') = '' AND price NOT LIKE '-%' AND ltrim(price, '-0.') <> '')",
-            name="entries_split_moves_no_cash",
+            name="desk_entries_split_moves_no_cash",
         ),
         sa.CheckConstraint(
-            "kind IN ('fill', 'cash', 'dividend', 'split', 'charge')", name="entries_kind_known"
+            "kind IN ('fill', 'cash', 'dividend', 'split', 'charge')",
+            name="desk_entries_kind_known",
         ),
         sa.PrimaryKeyConstraint("account", "seq"),
     )
     op.create_index(
-        "entries_external",
-        "entries",
+        "desk_entries_external",
+        "desk_entries",
         ["account", "external_id"],
         unique=True,
         sqlite_where=sa.text("external_id IS NOT NULL"),
         postgresql_where=sa.text("external_id IS NOT NULL"),
     )
-    op.create_index("entries_happened", "entries", ["account", "happened_at"], unique=False)
+    op.create_index(
+        "desk_entries_happened", "desk_entries", ["account", "happened_at"], unique=False
+    )
     op.create_table(
-        "latches",
+        "desk_latches",
         sa.Column("account", _WORD, nullable=False),
         sa.Column("name", _WORD, nullable=False),
         sa.Column("run_id", _WORD, nullable=False),
@@ -472,7 +481,7 @@ def _make_desk() -> None:
         sa.PrimaryKeyConstraint("account", "name"),
     )
     op.create_table(
-        "market_files",
+        "desk_market_files",
         sa.Column("symbol", _WORD, nullable=False),
         sa.Column("timeframe", _WORD, nullable=False),
         sa.Column("period", _WORD, nullable=False),
@@ -482,12 +491,12 @@ def _make_desk() -> None:
         sa.Column("first_at", sa.BigInteger(), nullable=False),
         sa.Column("last_at", sa.BigInteger(), nullable=False),
         sa.Column("replaced_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("first_at <= last_at", name="market_files_first_not_after_last"),
-        sa.CheckConstraint("version >= 1 AND rows >= 1", name="market_files_numbers_positive"),
+        sa.CheckConstraint("first_at <= last_at", name="desk_market_files_first_not_after_last"),
+        sa.CheckConstraint("version >= 1 AND rows >= 1", name="desk_market_files_numbers_positive"),
         sa.PrimaryKeyConstraint("symbol", "timeframe", "period"),
     )
     op.create_table(
-        "order_history",
+        "desk_order_history",
         sa.Column("order_id", _WORD, nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("state", _WORD, nullable=False),
@@ -498,15 +507,15 @@ def _make_desk() -> None:
         sa.Column("stop_price", sa.Text(), nullable=True),
         sa.Column("broker_id", _WORD, nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
-        *_decimals("order_history", "filled", "quantity", "limit_price", "stop_price"),
+        *_decimals("desk_order_history", "filled", "quantity", "limit_price", "stop_price"),
         sa.CheckConstraint(
             "state IN ('new', 'open', 'filled', 'cancelled', 'rejected', 'expired')",
-            name="order_history_state_known",
+            name="desk_order_history_state_known",
         ),
         sa.PrimaryKeyConstraint("order_id", "seq"),
     )
     op.create_table(
-        "orders",
+        "desk_orders",
         sa.Column("id", _WORD, nullable=False),
         sa.Column("account", _WORD, nullable=False),
         sa.Column("symbol", _WORD, nullable=False),
@@ -528,56 +537,62 @@ def _make_desk() -> None:
         sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("broker_id", _WORD, nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
-        *_decimals("orders", "quantity", "limit_price", "stop_price", "filled"),
+        *_decimals("desk_orders", "quantity", "limit_price", "stop_price", "filled"),
         sa.CheckConstraint(
             "(limit_price IS NOT NULL) = (type IN ('limit', 'stop_limit'))",
-            name="orders_limit_has_its_price",
+            name="desk_orders_limit_has_its_price",
         ),
         sa.CheckConstraint(
             "(stop_price IS NOT NULL) = (type IN ('stop', 'stop_limit'))",
-            name="orders_stop_has_its_price",
+            name="desk_orders_stop_has_its_price",
         ),
-        sa.CheckConstraint("filled NOT LIKE '-%'", name="orders_filled_not_negative"),
+        sa.CheckConstraint("filled NOT LIKE '-%'", name="desk_orders_filled_not_negative"),
         sa.CheckConstraint(
             "quantity NOT LIKE '-%' AND ltrim(quantity, '-0.') <> ''",
-            name="orders_quantity_positive",
+            name="desk_orders_quantity_positive",
         ),
-        sa.CheckConstraint("side IN ('buy', 'sell')", name="orders_side_known"),
+        sa.CheckConstraint("side IN ('buy', 'sell')", name="desk_orders_side_known"),
         sa.CheckConstraint(
             "state IN ('new', 'open', 'filled', 'cancelled', 'rejected', 'expired')",
-            name="orders_state_known",
+            name="desk_orders_state_known",
         ),
-        sa.CheckConstraint("time_in_force IN ('gtc', 'day')", name="orders_time_in_force_known"),
+        sa.CheckConstraint(
+            "time_in_force IN ('gtc', 'day')", name="desk_orders_time_in_force_known"
+        ),
         sa.CheckConstraint(
             "type IN ('market', 'limit', 'stop', 'stop_limit', 'market_on_close')",
-            name="orders_type_known",
+            name="desk_orders_type_known",
         ),
         sa.CheckConstraint(
             "CAST(filled AS DOUBLE PRECISION) <= CAST(quantity AS DOUBLE PRECISION) * 1.000000000001",
-            name="orders_not_overfilled",
+            name="desk_orders_not_overfilled",
         ),
-        sa.CheckConstraint("run_id IS NULL OR ordinal >= 1", name="orders_of_a_run_are_counted"),
+        sa.CheckConstraint(
+            "run_id IS NULL OR ordinal >= 1", name="desk_orders_of_a_run_are_counted"
+        ),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("orders_account", "orders", ["account", "created_at", "id"], unique=False)
     op.create_index(
-        "orders_run",
-        "orders",
+        "desk_orders_account", "desk_orders", ["account", "created_at", "id"], unique=False
+    )
+    op.create_index(
+        "desk_orders_run",
+        "desk_orders",
         ["run_id", "ordinal"],
         unique=True,
         sqlite_where=sa.text("run_id IS NOT NULL"),
         postgresql_where=sa.text("run_id IS NOT NULL"),
     )
     op.create_index(
-        "orders_working",
-        "orders",
+        "desk_orders_working",
+        "desk_orders",
         ["account", "created_at", "id"],
         unique=False,
         sqlite_where=sa.text("state IN ('new', 'open')"),
         postgresql_where=sa.text("state IN ('new', 'open')"),
     )
     op.create_table(
-        "snapshots",
+        "desk_snapshots",
         sa.Column("account", _WORD, nullable=False),
         sa.Column("taken_at", sa.BigInteger(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
@@ -588,7 +603,7 @@ def _make_desk() -> None:
         sa.Column("unrealized", sa.Text(), nullable=False),
         sa.Column("exposure", sa.Text(), nullable=False),
         *_decimals(
-            "snapshots", "value", "cash", "peak", "flows", "realized", "unrealized", "exposure"
+            "desk_snapshots", "value", "cash", "peak", "flows", "realized", "unrealized", "exposure"
         ),
         sa.PrimaryKeyConstraint("account", "taken_at"),
     )
