@@ -107,6 +107,9 @@ def decide_mark(draft: Draft, opened: bool) -> Draft:
 def decide_daily_close(draft: Draft, session_date: str) -> Draft:
     """A session is over: "day" orders that were effective in it expire."""
     account = draft.account
+    if account.memory.get("daily_close", -1) >= draft.at:
+        # Another process was first.
+        return draft
     if account.broker.matches:
         for order in account.ranked():
             if order.time_in_force == "day" and order.effective_at <= draft.at:
