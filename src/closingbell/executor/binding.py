@@ -221,6 +221,10 @@ class Binding:
 
     def _fastest(self) -> Callable[[Mapping[str, Any], Call | None, Any], Arguments]:
         fields = self._fields
+        if not fields and not self._takes_rest:
+            return lambda payload, call, algorithm: (
+                self._bind(payload, call, algorithm) if payload else ((), _NO_NAMES)
+            )
         if len(fields) == 1 and not self._takes_rest:
             only = fields[0]
             if only.name == "payload" and (only.fit is None or takes_mapping(only.annotation)):

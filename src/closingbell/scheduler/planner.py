@@ -71,8 +71,7 @@ def plan(
         and policy.start is None
         and policy.end is None
         and not policy.blackouts
-        and next_fire_at <= now
-        and now - next_fire_at <= policy.grace
+        and (next_fire_at is now or (next_fire_at <= now and now - next_fire_at <= policy.grace))
     ):
         # The plain case, nearly every time: one instant, on time, and nothing in its way.
         following = trigger.next_after(next_fire_at)

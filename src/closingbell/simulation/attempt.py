@@ -42,6 +42,12 @@ class Attempt(Call):
         algorithm: what it was given to trade with.
     """
 
+    deadline = 0.0
+    logs: list[tuple[str, str]] | None = None
+    log_size = 0
+    outcome: Outcome | None = None
+    stopping: Outcome | None = None
+    _context: Context | None = None
     used_s = 0.0
     resumed_at = 0.0
     run: SimulatedRun | None = None
@@ -62,20 +68,13 @@ class Attempt(Call):
         number: int,
         timetable: Timetable | None,
     ) -> None:
+        # Not as `Call` does: a simulation calls through the task's state, and reads what its
+        # handler returned there. Only an attempt in a child process is answered by `done`.
         self.claim = claim
         self.state = state
         self.number = number
         self.timetable = timetable
         self.task = state.definition
-        self.invoke = state.invoke
-        self.encode = state.encode
-        self.done = _unheard
-        self.deadline = 0.0
-        self.logs = None
-        self.log_size = 0
-        self.outcome = None
-        self.stopping = None
-        self._context = None
 
     @property
     def context(self) -> Context:
@@ -95,10 +94,6 @@ class Attempt(Call):
                 session_date=None if day is None else date.fromisoformat(day),
             )
         return self._context
-
-
-def _unheard(_call: Call, _outcome: Outcome) -> None:
-    """What runs inline answers by returning."""
 
 
 class SimulatedContext(Context):

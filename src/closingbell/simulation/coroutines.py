@@ -41,7 +41,7 @@ class Coroutines:
         if loop.tidy_up():
             self._free.append(loop)
         try:
-            return attempt.encode(attempt, task.result())
+            return attempt.state.encode(attempt, task.result())
         except Dismissed:
             raise
         except BaseException as error:

@@ -115,7 +115,7 @@ class Dispatcher:
                 state.timeout_s,
                 at,
                 at,
-                timetable.session_date(fire_at),
+                timetable.session_date(fire_at) if timetable.has_dates else None,
                 timetable.id,
                 state.executor,
                 0,

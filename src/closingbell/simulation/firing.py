@@ -89,6 +89,7 @@ class FiringSpool:
         weakref.finalize(self, self._file.close)
         self._sizes: list[int] = []
         self._open: list[RawLine] = []
+        self._append = self._open.append
         self._written = 0
 
     def __enter__(self) -> FiringSpool:
@@ -106,9 +107,8 @@ class FiringSpool:
 
     def add(self, line: RawLine) -> None:
         """Append a line."""
-        lines = self._open
-        lines.append(line)
-        if len(lines) == BLOCK_LINES:
+        self._append(line)
+        if len(self._open) >= BLOCK_LINES:
             self._write()
 
     def pages(self) -> Iterator[bytes]:

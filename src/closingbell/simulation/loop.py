@@ -8,7 +8,7 @@ from heapq import heappop
 from typing import Any
 
 from closingbell.simulation.baton import Baton, Dismissed
-from closingbell.simulation.moment import END, TASKS, Moment
+from closingbell.simulation.moment import END, Moment
 from closingbell.simulation.timeline import Timeline
 
 #: How often the watch looks for a task that hangs, and tells of progress, in machine seconds.
@@ -27,7 +27,6 @@ class SimulationLoop:
     def __init__(
         self,
         timeline: Timeline,
-        advanced: Callable[[int], None] | None,
         wind_up: Callable[[], None],
         unwind: Callable[[], None],
     ) -> None:
@@ -35,14 +34,12 @@ class SimulationLoop:
 
         Args:
             timeline: the moments.
-            advanced: told whenever the clock has moved; None where nobody must know.
             wind_up: called in the loop's thread once the last moment is over.
             unwind: called after it, when no thread goes on any more, to let sleepers end.
         """
         self.baton = Baton(self._drive, self._failed)
         self._timeline = timeline
         self._clock = timeline.clock
-        self._advanced = advanced
         self._wind_up = wind_up
         self._unwind = unwind
         self._over = threading.Event()
@@ -80,21 +77,12 @@ class SimulationLoop:
         return self.baton.join(_FAREWELL_S)
 
     def _drive(self) -> None:
-        moments, clock, timeline, baton = (
-            self._timeline.moments,
-            self._clock,
-            self._timeline,
-            self.baton,
-        )
-        advanced = self._advanced
+        timeline, clock, baton = self._timeline, self._clock, self.baton
+        moments = timeline.moments
         while not baton.is_over:
             moment = heappop(moments)
-            at = moment[0]
-            if at > clock.at:
-                clock.at = at
-                timeline.task_rank = TASKS
-                if advanced is not None:
-                    advanced(at)
+            if moment[0] > clock.at:
+                timeline.advance(moment[0])
             moment[6](moment)
 
     def _end(self, _moment: Moment) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from heapq import heappush
 
 from closingbell.core.bar import BarSource
 from closingbell.simulation.moment import AFTER_OPENING, CLOSING, OPENING, Moment
@@ -12,9 +11,6 @@ from closingbell.simulation.timeline import Timeline
 from closingbell.trading import walk
 from closingbell.trading.desk import Desk
 from closingbell.trading.walk import MarketWalk
-
-#: Ranks by the phase of a walk.
-_RANKS = (CLOSING, OPENING)
 
 
 class Market:
@@ -39,47 +35,58 @@ class Market:
         self._desk = desk
         self._timeline = timeline
         self._events = record.events
-        self._moves = (self._close, self._open)
         self._walks = [
             (timeframe, MarketWalk(source, timeframe, start, end, symbols))
             for timeframe in sorted(timeframes)
         ]
 
     def begin(self) -> None:
-        """Put the next moment on the timeline."""
-        coming = [ahead for _, steps in self._walks if (ahead := steps.peek()) is not None]
-        if coming:
-            at, phase = min(coming)
-            timeline = self._timeline
-            heappush(
-                timeline.moments,
-                (at, _RANKS[phase], 0, "", "", timeline.next_number(), self._moves[phase]),
-            )
+        """Put the first moment on the timeline."""
+        following = self._following()
+        if following is not None:
+            self._timeline.add(*following, self._move)
 
-    def _close(self, moment: Moment) -> None:
-        """Tell the desk all bars that end at this instant."""
-        at = moment[0]
-        for timeframe, steps in self._walks:
-            parts = steps.take(at, walk.CLOSING)
-            if parts:
-                self.moved_at[timeframe] = at
-                self._events.market += len(parts)
-                self._desk.closing(at, parts, timeframe)
-        self.begin()
+    def _following(self) -> tuple[int, int] | None:
+        """Return the instant and rank of the next moment."""
+        coming = [ahead[:2] for _, steps in self._walks if (ahead := steps.ahead) is not None]
+        if not coming:
+            return None
+        at, phase = coming[0] if len(coming) == 1 else min(coming)
+        return at, CLOSING if phase == walk.CLOSING else OPENING
 
-    def _open(self, moment: Moment) -> None:
-        """Tell the desk all bars that start at this instant."""
-        at, events = moment[0], self._events
-        self._timeline.task_rank = AFTER_OPENING
+    def _move(self, moment: Moment) -> None:
+        """Tell the desk what becomes known, as long as nothing else comes first."""
+        timeline, moments = self._timeline, self._timeline.moments
+        at, rank = moment[0], moment[1]
+        while True:
+            self._tell(at, rank)
+            following = self._following()
+            if following is None:
+                return
+            if following >= moments[0][:2]:
+                timeline.add(*following, self._move)
+                return
+            at, rank = following
+            timeline.advance(at)
+
+    def _tell(self, at: int, rank: int) -> None:
+        closes = rank == CLOSING
+        phase = walk.CLOSING if closes else walk.OPENING
+        events, desk = self._events, self._desk
+        if not closes:
+            self._timeline.task_rank = AFTER_OPENING
         for timeframe, steps in self._walks:
-            parts = steps.take(at, walk.OPENING)
-            if parts:
-                self.moved_at[timeframe] = at
-                events.market += len(parts)
-                for part in parts:
-                    events.bars += len(part[2])
-                self._desk.opening(at, parts, timeframe)
-        self.begin()
+            parts = steps.take(at, phase)
+            if not parts:
+                continue
+            self.moved_at[timeframe] = at
+            events.market += len(parts)
+            if closes:
+                desk.closing(at, parts, timeframe)
+                continue
+            for part in parts:
+                events.bars += len(part[2])
+            desk.opening(at, parts, timeframe)
 
     def moved_since(self, timeframe: str, instant: int | None) -> bool:
         """Whether bars of a timeframe moved prices after an instant (None = at all)."""

@@ -99,8 +99,9 @@ class Simulation:
         )
         self._capture = SimulationCapture(terms.log_limit, self.clock)
         self._processes = Processes(Capture(terms.log_limit, passthrough=False))
-        advanced = None if self._freeze is None else self._freeze.advanced
-        self._loop = SimulationLoop(self._timeline, advanced, self._wind_up, self._unwind)
+        if self._freeze is not None:
+            self._timeline.advanced = self._freeze.advanced
+        self._loop = SimulationLoop(self._timeline, self._wind_up, self._unwind)
         self._stage: Stage | None = None
         self._venues: list[Venue] = []
         self._market: Market | None = None

@@ -118,12 +118,13 @@ class Stage:
     def _call(self, attempt: Attempt) -> Outcome | None:
         current_call.set(attempt)
         try:
-            value = attempt.invoke(attempt)
+            state = attempt.state
+            value = state.invoke(attempt)
             if value is None:
                 return _NOTHING
             if inspect.isawaitable(value):
                 return self._coroutines.begin(attempt, value)
-            return attempt.encode(attempt, value)
+            return state.encode(attempt, value)
         except Dismissed:
             raise
         except BaseException as error:

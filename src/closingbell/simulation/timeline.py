@@ -20,6 +20,7 @@ class Timeline:
         moments: the heap.
         task_rank: the rank of what is added for the present instant: TASKS, and AFTER_OPENING
             once the opening prints of the instant are known.
+        advanced: told whenever the clock has moved; None where nobody must know.
         next_number: returns the next number of a moment.
     """
 
@@ -28,7 +29,16 @@ class Timeline:
         self.end = end
         self.moments: list[Moment] = []
         self.task_rank = TASKS
+        self.advanced: Callable[[int], None] | None = None
         self.next_number: Callable[[], int] = itertools.count(1).__next__
+
+    def advance(self, at: int) -> None:
+        """Let an instant come, unless it is there already."""
+        if at > self.clock.at:
+            self.clock.at = at
+            self.task_rank = TASKS
+            if self.advanced is not None:
+                self.advanced(at)
 
     def add(
         self,

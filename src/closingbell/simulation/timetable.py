@@ -26,36 +26,37 @@ Fired = Callable[["Timetable", int, datetime, str | None, bool], None]
 
 
 class Remembered:
-    """A trigger that remembers its last answer: rules are pure, and tasks share them."""
+    """A trigger that remembers its last answer: rules are pure, and tasks share them.
+
+    Attributes:
+        answer: the last answer; micros: the same in microseconds.
+        has_dates: whether it tells trading dates.
+    """
 
     def __init__(self, trigger: Trigger) -> None:
         self._trigger = trigger
         self._asked: datetime | None = None
-        self._answer: datetime | None = None
-        self._micros = 0
+        self.answer: datetime | None = None
+        self.micros = 0
         self._dated: tuple[datetime | None, str | None] = (None, None)
         self._session_date = getattr(trigger, "session_date", None)
+        self.has_dates = self._session_date is not None
         self.explain = trigger.explain
         self.describe = trigger.describe
         self.to_dict = trigger.to_dict
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first firing after `instant`; None also where it lies beyond what is known."""
-        if instant is not self._asked:
+        if instant is not self._asked and instant != self._asked:
             answer = self._trigger.next_after(instant)
-            self._micros = 0 if answer is None else to_micros(answer)
-            self._asked, self._answer = instant, answer
-        return self._answer
-
-    def micros(self, answer: datetime) -> int:
-        """Return an answer in microseconds."""
-        return self._micros if answer is self._answer else to_micros(answer)
+            self.micros = 0 if answer is None else to_micros(answer)
+            self._asked, self.answer = instant, answer
+        # All who asked go on with one and the same object.
+        return self.answer
 
     def session_date(self, fire_at: datetime) -> str | None:
         """Return the trading date of a firing as ISO text, or None."""
-        if self._session_date is None:
-            return None
-        if fire_at is not self._dated[0]:
+        if self._session_date is not None and fire_at is not self._dated[0]:
             day = self._session_date(fire_at)
             self._dated = (fire_at, None if day is None else day.isoformat())
         return self._dated[1]
@@ -66,6 +67,7 @@ class Timetable:
 
     Attributes:
         next_at: its next instant, in microseconds; None when it never fires again.
+        has_dates: whether its firings belong to trading dates.
         active: its runs that have not ended, by id, the oldest first; a plain firing's run
             is not among them unless it sleeps.
     """
@@ -110,6 +112,7 @@ class Timetable:
         self._failed = failed
         self._next: datetime | None = None
         self._name = state.name
+        self.has_dates = trigger.has_dates
         self._gate = takes_turns(schedule.policy)
         self._pattern: tuple[RunTemplate, RunItem] | None = None
         self._refusal: str | None = None
@@ -143,8 +146,9 @@ class Timetable:
         if following is None:
             self.next_at = None
             return
-        timeline = self._timeline
-        at = self.next_at = self._trigger.micros(following)
+        trigger, timeline = self._trigger, self._timeline
+        at = trigger.micros if following is trigger.answer else to_micros(following)
+        self.next_at = at
         # Firings of the window's last instant belong to whatever follows it.
         if at < timeline.end:
             number = timeline.next_number()
@@ -174,7 +178,7 @@ class Timetable:
 
     def session_date(self, fire_at: datetime) -> str | None:
         """Return the trading date of a firing as ISO text, or None."""
-        return self._trigger.session_date(fire_at)
+        return self._trigger.session_date(fire_at) if self.has_dates else None
 
     def run_of(self, at: int, fire_at: datetime, run_id: str, number: int) -> SimulatedRun:
         """Return the run of a firing, which may have to wait."""

@@ -27,7 +27,11 @@ class MarketMoment(NamedTuple):
 
 
 class MarketWalk:
-    """The moments of a source's bars, in order, read ahead by one slice only."""
+    """The moments of a source's bars, in order, read ahead by one slice only.
+
+    Attributes:
+        ahead: the next moment; None after the last.
+    """
 
     def __init__(
         self,
@@ -47,11 +51,11 @@ class MarketWalk:
             symbols: only these; None = all.
         """
         self._moments = _moments(source.slices(timeframe, start, end, symbols))
-        self._ahead = next(self._moments, None)
+        self.ahead = next(self._moments, None)
 
     def peek(self) -> tuple[int, int] | None:
         """Return (instant, phase) of the next moment, or None after the last."""
-        return None if self._ahead is None else self._ahead[:2]
+        return None if self.ahead is None else self.ahead[:2]
 
     def pop(self) -> MarketMoment:
         """Return the next moment and go on.
@@ -59,20 +63,20 @@ class MarketWalk:
         Raises:
             IndexError: there is none.
         """
-        moment = self._ahead
+        moment = self.ahead
         if moment is None:
             raise IndexError("the walk is over")
-        self._ahead = next(self._moments, None)
+        self.ahead = next(self._moments, None)
         return moment
 
     def take(self, at: int, phase: int) -> list[Slice]:
         """Return everything of one phase of one instant, and go on; empty if nothing of it is next."""
         parts: list[Slice] = []
-        ahead = self._ahead
+        ahead = self.ahead
         while ahead is not None and ahead[0] == at and ahead[1] == phase:
             parts.append(ahead[2])
             ahead = next(self._moments, None)
-        self._ahead = ahead
+        self.ahead = ahead
         return parts
 
 
@@ -80,14 +84,12 @@ def _moments(slices: Iterator[Slice]) -> Iterator[MarketMoment]:
     # Bars of one source may overlap (an hour that a venue cut short, symbols with other hours).
     under_way: list[tuple[int, int, Slice]] = []
     new = tuple.__new__
-    number = 0
-    for part in slices:
+    for number, part in enumerate(slices):
         start = part[0]
         while under_way and under_way[0][0] <= start:
             end, _, over = heappop(under_way)
             yield new(MarketMoment, (end, CLOSING, over))
         yield new(MarketMoment, (start, OPENING, part))
-        number += 1
         heappush(under_way, (part[1], number, part))
     while under_way:
         end, _, over = heappop(under_way)
