@@ -5,7 +5,8 @@
 
 Every line but the closing value comes from the book that folds the account's entries. The closing
 value is summed up from the entries by themselves, at the marks. What is missing between the two
-is the `difference`: 0, or a mistake. A fill whose amount is not its quantity times its price is one.
+is the `difference`: 0, or a mistake. A fill whose amount is not its quantity times its price is one,
+but for a fee that was taken in what was traded.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from closingbell.core.error import NoPrice
 
 #: Decimals keep 28 digits; what a division rounds away is no difference.
 ROUNDING = Decimal("0.000001")
+#: An exchange that takes its fee in what is traded books so much less at most, as a fraction.
+MOST_IN_KIND = Decimal("0.02")
 
 
 class HeldLine(NamedTuple):
@@ -43,7 +46,7 @@ class Statement(NamedTuple):
         trading: gains realised by trades, before their fees.
         dividends: received (below 0: paid on short positions).
         charges: interest, funding and the like (below 0: paid).
-        fees: paid, 0 or more.
+        fees: paid, 0 or more; those that were taken in what was traded are among them.
         unrealized: by how much the gains of what is still held have grown.
         cash: at the end.
         positions: at the end.
@@ -176,21 +179,28 @@ def _statement(
     counted = sum((e.fee for e in own if e.kind in (EntryKind.FILL, EntryKind.DIVIDEND)), ZERO)
     realized = closing.realized(currency) - opening.realized(currency)
     # A book believes the amount of a fill; what its price does not explain is no gain.
-    unexplained = sum((fill.amount + fill.quantity * fill.price for fill in fills), ZERO)
+    in_kind = sum(map(_fee_in_kind, fills), ZERO)
+    unexplained = sum((fill.amount + fill.quantity * fill.price for fill in fills), in_kind)
     return Statement(
         currency=currency,
         opening=opening.value(currency),
         flows=_total(own, EntryKind.CASH),
-        trading=realized + counted - dividends - unexplained,
+        trading=realized + counted + in_kind - dividends - unexplained,
         dividends=dividends,
         charges=_total(own, EntryKind.CHARGE),
-        fees=sum((entry.fee for entry in own), ZERO),
+        fees=sum((entry.fee for entry in own), in_kind),
         unrealized=closing.unrealized(currency) - opening.unrealized(currency),
         closing=worth,
         cash=closing.book.cash.get(currency, ZERO),
         positions=closing.lines(currency),
         trades=len(fills),
     )
+
+
+def _fee_in_kind(fill: Entry) -> Decimal:
+    """Return what a fee in what was traded is worth: less came in, or more went out, than was paid."""
+    missing = -(fill.amount + fill.quantity * fill.price)
+    return missing if ZERO < missing <= abs(fill.amount) * MOST_IN_KIND else ZERO
 
 
 def _total(entries: Iterable[Entry], kind: EntryKind) -> Decimal:

@@ -122,6 +122,17 @@ def test_statement_of_wrong_entries_shows_the_difference() -> None:
     assert found.to_dict()["difference"] == "-100"
 
 
+def test_fee_that_was_taken_in_what_was_traded_is_a_fee() -> None:
+    """10 units were paid and 9.99 came in; 4.99 went out and 4.985 were paid for."""
+    bought = fill(2, "BTC/EUR", "10", "100")._replace(quantity=D("9.99"))
+    sold = fill(3, "BTC/EUR", "-4.985", "110")._replace(quantity=D("-4.99"))
+    found = only([DEPOSIT, bought, sold], 2, {}, {"BTC/EUR": D(110)})
+
+    assert found.fees == D("1.00") + D("0.55")
+    assert found.trading + found.unrealized == D("9.99") * 10
+    assert found.balances
+
+
 quantities = st.decimals(D("-50"), D(50), places=3).filter(bool)
 prices = st.decimals(D("0.01"), D(1000), places=2)
 fees = st.decimals(D(0), D(5), places=2)
