@@ -38,6 +38,7 @@ class DeskPage:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                """Answer a GET request; the name is the library's."""
                 page.answer(self)
 
             def log_message(self, format: str, *args: Any) -> None:
