@@ -93,7 +93,7 @@ class TaskOptions(ScheduleOptions, total=False):
         description: one line for people.
     What it trades:
         account: the account of its algorithm (default "main").
-        once_per_breach: in one drawdown of the account, from a peak to the next, its percentage sales of a symbol act once (default for tasks with the word "risk" in their name or tags).
+        once_per_breach: its sale of one percentage of a symbol acts once in a drawdown of the account, from a peak to the next (default for tasks with the word "risk" in their name or tags).
     """
 
     trigger: Trigger

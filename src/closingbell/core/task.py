@@ -46,7 +46,7 @@ class TaskDefinition:
         payload: default payload of scheduled runs.
         retention: finished runs older than this are pruned; None = the app's setting.
         account: the account that its algorithm trades.
-        once_per_breach: whether its percentage sales of a symbol act once in a drawdown.
+        once_per_breach: whether its sale of one percentage of a symbol acts once in a drawdown.
     """
 
     name: str

@@ -42,7 +42,7 @@ def reduce_once(
         still works.
     """
     name, task = account.terms.name, seat.call.claim.task
-    done = seat.reduced.get((name, symbol)) or _working(account, task, symbol)
+    done = seat.reduced.get((name, symbol)) or _working(seat, account, symbol)
     if done is None:
         ledger, holder, now = seat.desk.ledger, seat.holder, seat.clock.micros()
         peak = plain(account.peak.normalize())
@@ -75,16 +75,18 @@ def is_reduction(seat: Seat, order: Order) -> bool:
     return task.once_per_breach and order.task == task.name and order.side is Side.SELL
 
 
-def _working(account: Account, task: str, symbol: str) -> Order | None:
-    """Return the task's working sale of a symbol, if it has one."""
-    return next(
-        (
-            order
-            for order in account.ranked()
-            if order.task == task and order.symbol == symbol and order.side is Side.SELL
-        ),
-        None,
-    )
+def _working(seat: Seat, account: Account, symbol: str) -> Order | None:
+    """Return the task's working sale of a symbol, if it has one.
+
+    What an earlier attempt of the same run placed is left to be met: perhaps nobody knows yet
+    whether it was sent.
+    """
+    task = seat.call.claim.task
+    for order in account.ranked():
+        own = order.task == task and order.symbol == symbol and order.side is Side.SELL
+        if own and not seat.is_unmet(order):
+            return order
+    return None
 
 
 def _standing(seat: Seat, account: Account, symbol: str) -> Order | None:
