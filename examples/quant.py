@@ -24,9 +24,9 @@ def crossover(symbol: str, fast: int, slow: int) -> dict[str, Any]:
 
     Prices are real, and adjusted for splits and dividends: see closingbell/trading/market/data/PROVENANCE.md.
     """
-    from closingbell.demo.prices import load_bars
+    from closingbell.trading.market.demo import load_history
 
-    closes = [float(bar.adjusted_close) for bar in load_bars() if bar.symbol == symbol]
+    closes = [float(bar.adjusted_close) for bar in load_history() if bar.symbol == symbol]
     worth, holding = 1.0, False
     for day in range(slow, len(closes)):
         if holding:
