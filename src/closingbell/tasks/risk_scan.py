@@ -10,12 +10,14 @@ from closingbell.core.amount import ZERO, fraction
 from closingbell.core.error import TaskDefinitionError, TradingError
 from closingbell.task import TaskOptions
 from closingbell.tasks import risk_figures as figures
-from closingbell.tasks.ready_task import ReadyTask, exceeds
+from closingbell.tasks.ready_task import RELEASE, ReadyTask, exceeds
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from closingbell.trading.algorithm import Algorithm
+
+_HALF = Decimal("0.5")
 
 
 class Finding(NamedTuple):
@@ -31,14 +33,16 @@ class Finding(NamedTuple):
         """Whether the figure is above its limit; None where what was told before still stands."""
         if self.value is None or self.limit is None:
             return None
-        return exceeds(self.value, self.limit)
+        release = _HALF if self.figure == "drawdown" else RELEASE
+        return exceeds(self.value, self.limit, release)
 
 
 class RiskScan(ReadyTask):
     """Look at drawdown, concentration, exposure, correlation and value at risk.
 
     It trades nothing. A figure that goes above its limit raises one alert, until it is at nine
-    tenths of it again; every run returns all figures.
+    tenths of it again (a drawdown: until half of the way is made good); every run returns all
+    figures.
 
     `value_at_risk` is historical: today's positions on the closes of the last `days` bars that
     all of them have, splits taken out. Shares are fractions of the account's value.
