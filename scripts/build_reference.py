@@ -517,12 +517,11 @@ def python_page() -> str:
     from closingbell.handle import RunHandle
     from closingbell.schedule_handle import ScheduleHandle
     from closingbell.task import Task
-    from closingbell.trading.algorithm import Algorithm
 
     groups: dict[str, tuple[type, ...]] = {
         "Declare": (Task, RetryPolicy, Rate),
         "Submit, wait, ask": (RunHandle, Run, Attempt, ScheduleHandle),
-        "Inside a task": (Context, Algorithm, Skip, Snooze, Cancel),
+        "Inside a task": (Context, Skip, Snooze, Cancel),
         "Clocks for tests and rehearsals (`closingbell.core.clock`)": (SimulatedClock, ScaledClock),
         "The scheduler-centre document's classes (`closingbell.centre`)": (
             centre.TaskRegistry,
@@ -549,7 +548,8 @@ def python_page() -> str:
 `from closingbell import ...` has {names}.
 
 Triggers are in `closingbell.triggers`, errors in `closingbell.core.error`. Every name has a docstring with
-units and errors: `help(app.submit)`. Classes without a call in their heading are made by the app.
+units and errors: `help(app.submit)`. Classes without a call in their heading are made by the app. What a
+task's `algorithm` offers has a page of its own: [the algorithm](algorithm.md).
 
 ## The app
 
@@ -562,6 +562,81 @@ The faces of the scheduler-centre document are `app.registry`, `app.scheduler`, 
 The same for async code: {", ".join(f"`{name}`" for name, _ in _public(AsyncApp))}.
 
 {chr(10).join(parts)}"""
+
+
+def algorithm_page() -> str:
+    """Every call of the algorithm with its defaults, and what it returns."""
+    from closingbell.trading.algorithm import Algorithm
+    from closingbell.trading.context_names import ContextNames
+    from closingbell.trading.journal_calls import EquityMark, JournalCalls
+    from closingbell.trading.market_bar import MarketBar, MarketData
+    from closingbell.trading.market_calls import MarketCalls
+    from closingbell.trading.order_calls import OrderCalls
+    from closingbell.trading.placed_order import PlacedOrder
+    from closingbell.trading.portfolio import Portfolio, Position
+    from closingbell.trading.trade import Trade
+
+    groups: dict[str, type] = {
+        "The run, the account, the market, the database": Algorithm,
+        "Orders": OrderCalls,
+        "The books": JournalCalls,
+        "Behind the market data": MarketCalls,
+        "Names that the other framework's users know": ContextNames,
+    }
+    shown = (Portfolio, Position, Trade, PlacedOrder, MarketBar, MarketData, EquityMark)
+    calls = "\n".join(f"## {heading}\n\n{_call_table(cls)}" for heading, cls in groups.items())
+    classes = "\n".join(_class_section(cls) for cls in shown)
+    return f"""{_MADE}
+# The algorithm
+
+A handler with a parameter `algorithm` receives it, a Task's `run` as its first argument. The calls mean the
+same live, on paper and in a backtest; `algorithm.mode` says which it is.
+
+- **Amounts** are `Money`: exact decimals that add, divide and compare with floats and ints.
+- **Datetimes** are naive, in the app's zone (`create_app(timezone=...)`). Aware ones are accepted, and so
+  are dates and ISO text.
+- **Symbols** may leave the quote currency out: "BTC" and "BTC/EUR" name the same where only one fits.
+- **Percentages** are fractions: 0.5 is a half, and anything above 1 is refused.
+- **A retry** gets the orders that the run placed before, and places none twice.
+
+How orders trade is on the page of [orders](../howto/place_orders.md), what an account is on that of
+[accounts](../howto/accounts.md).
+
+{calls}
+## What the calls return
+
+{classes}"""
+
+
+def _call_table(cls: type) -> str:
+    rows = []
+    for name, member in _public(cls):
+        if name not in vars(cls):
+            continue
+        call = name if isinstance(member, property) else f"{name}{_signature(member)}"
+        rows.append((f"`{call}`", _meaning(member)))
+    return table(("Call", "Means"), rows)
+
+
+def _meaning(member: Any) -> str:
+    """Return what a docstring says, its arguments in line, without its errors."""
+    import inspect
+
+    parts: dict[str, list[str]] = {"": []}
+    heading = ""
+    for line in (inspect.getdoc(member) or "").splitlines():
+        if line in ("Args:", "Returns:", "Raises:"):
+            heading = line[:-1]
+        parts.setdefault(heading, []).append(line.strip())
+    said = " ".join(filter(None, parts[""]))
+    if "Args" in parts:
+        text = "\n".join(parts["Args"][1:])
+        found = re.split(r"(?:^|\n)(\w+): ", text)[1:]
+        pairs = zip(found[::2], found[1::2], strict=True)
+        said += " " + " ".join(f"`{n}`: {sentence(' '.join(t.split()))}" for n, t in pairs)
+    if "Returns" in parts:
+        said += " Returns: " + sentence(" ".join(filter(None, parts["Returns"][1:])))
+    return said
 
 
 def _class_section(cls: type) -> str:
@@ -672,6 +747,7 @@ def _enum_comments(path: str, name: str) -> dict[str, str]:
 
 PAGES: dict[str, Callable[[], str]] = {
     "python.md": python_page,
+    "algorithm.md": algorithm_page,
     "settings.md": settings_page,
     "environment.md": environment_page,
     "task_options.md": options_page,

@@ -133,7 +133,8 @@ class Machinery:
             UnknownAccount: a task names an account that nobody added.
             AccountMismatch: an account is stored with other terms than the app declares.
         """
-        check_tasks(self.registry, self._accounts, self.settings.timezone, self.clock)
+        if not self.is_started:
+            check_tasks(self.registry, self._accounts, self.settings.timezone, self.clock)
         with self._lock:
             if worker and not self._works:
                 self._works = True

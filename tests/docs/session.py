@@ -47,6 +47,7 @@ class Reader:
         self._environment = {
             **kept,
             "PATH": scripts + os.pathsep + kept.get("PATH", ""),
+            "TZ": "UTC",
             "PYTHONUNBUFFERED": "1",
             "PYTHONIOENCODING": "utf-8",
             "COLUMNS": "120",
