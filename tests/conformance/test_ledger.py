@@ -488,8 +488,8 @@ def test_held_name_may_be_taken_again_by_its_thread_and_is_free_after_an_error(
 
 # --- what cannot be ----------------------------------------------------------------------
 
-#: With what the database says, in whichever words.
-_IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
+#: With what is said of it, in whichever words; what also the twin refuses.
+_CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "a change of an order that is not there": (
         {"order_changes": [filled("nobody")]},
         "has not all of the orders",
@@ -498,6 +498,18 @@ _IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
         {"order_changes": [filled("theirs")]},
         "has not all of the orders",
     ),
+    "a fill that is told twice": (
+        {"entries": [fill(external_id="x1")]},
+        r"entries_external|external_id",
+    ),
+    "a fill that is told twice at once": (
+        {"entries": [fill(external_id="x2"), fill(external_id="x2")]},
+        r"entries_external|external_id",
+    ),
+}
+
+#: With what the database says, in whichever words.
+_IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
     "an order that works again": (
         {"order_changes": [OrderChange("ended", OrderState.OPEN, 300)]},
         "never works again",
@@ -505,10 +517,6 @@ _IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
     "more filled than was ordered": (
         {"order_changes": [filled("mine", quantity="10.0000001")]},
         "orders_not_overfilled",
-    ),
-    "a fill that is told twice": (
-        {"entries": [fill(external_id="x1")]},
-        r"entries_external|entries\.external_id",
     ),
     "a fill of nothing": ({"entries": [fill("0")]}, "entries_fill_is_whole"),
     "a fill of no order": ({"entries": [fill(order_id=None)]}, "entries_fill_is_whole"),
@@ -551,6 +559,16 @@ _IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("books", who("what cannot be is refused"), indirect=True)
 @pytest.mark.parametrize("impossible", _IMPOSSIBLE)
 def test_what_cannot_be_is_refused_whole(books: Books, impossible: str) -> None:
+    refused_whole(books, *_IMPOSSIBLE[impossible])
+
+
+@pytest.mark.parametrize("contradiction", _CONTRADICTIONS)
+def test_what_contradicts_the_ledger_is_refused_whole(books: Books, contradiction: str) -> None:
+    refused_whole(books, *_CONTRADICTIONS[contradiction])
+
+
+def refused_whole(books: Books, parts: dict[str, Any], said: str) -> None:
+    """Nothing of a change with such a part is true afterwards, and the next one is taken."""
     account = Account(books.ledger)
     Account(books.ledger, "other").write(orders=[order("theirs", account="other")])
     account.write(
@@ -560,7 +578,6 @@ def test_what_cannot_be_is_refused_whole(books: Books, impossible: str) -> None:
     )
     before = everything(books)
     rest: dict[str, Any] = {"snapshots": [snapshot(300)], "facts": [FACT]}
-    parts, said = _IMPOSSIBLE[impossible]
     with pytest.raises((StoreError, LedgerConflict), match=said):
         account.write(**parts, **rest)
     assert everything(books) == before

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from closingbell.core.entry import Entry
-from closingbell.core.error import AccountMismatch, FenceLost, LedgerConflict, UnknownAccount
+from closingbell.core.error import (
+    AccountMismatch,
+    FenceLost,
+    LedgerConflict,
+    StoreError,
+    UnknownAccount,
+)
 from closingbell.core.ledger import AccountRecord, Change, Fact, Holder, OrderChange, Snapshot
 from closingbell.core.order import Order
 
@@ -15,15 +21,22 @@ from closingbell.core.order import Order
 class _Shelf:
     """What one account has."""
 
-    __slots__ = ("archived", "entries", "orders", "record", "snapshots", "working")
+    __slots__ = ("archived", "entries", "named", "orders", "record", "snapshots", "working")
 
     def __init__(self, record: AccountRecord) -> None:
         self.record = record
         self.entries: list[Entry] = []
+        #: The brokers' names of what is booked.
+        self.named: set[str] = set()
         self.archived: set[int] = set()
         self.orders: list[str] = []
         self.working: dict[str, None] = {}
         self.snapshots: dict[int, Snapshot] = {}
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Book entries."""
+        self.entries.extend(entries)
+        self.named.update(entry.external_id for entry in entries if entry.external_id is not None)
 
 
 class MemoryLedger:
@@ -58,7 +71,7 @@ class MemoryLedger:
             if shelf is None:
                 shelf = self._shelves[record.name] = _Shelf(record)
                 if deposit is not None:
-                    shelf.entries.append(deposit)
+                    shelf.add([deposit])
                     shelf.record = record._replace(seq=deposit.seq)
                 return shelf.record
             for term in ("currency", "broker"):
@@ -80,7 +93,7 @@ class MemoryLedger:
             self._check(shelf, change)
             version = change.account.version + 1
             shelf.record = change.account.at_version(version)
-            shelf.entries.extend(change.entries)
+            shelf.add(change.entries)
             for order in change.orders:
                 self._put(shelf, order)
             for step in change.order_changes:
@@ -98,12 +111,30 @@ class MemoryLedger:
         if change.holder is not None and self._holds is not None and not self._holds(change.holder):
             raise FenceLost(change.holder.run_id, change.holder.fence)
         seq = len(shelf.entries) + 1
+        told = set[str]()
         for number, entry in enumerate(change.entries, seq):
-            if entry.seq != number:
+            if entry.seq != number or entry.account != name:
                 raise LedgerConflict(f"the journal of account {name!r}", number, entry.seq)
+            if entry.external_id is not None:
+                if entry.external_id in shelf.named or entry.external_id in told:
+                    raise StoreError(
+                        f"account {name!r} has an entry of external_id {entry.external_id!r}"
+                    )
+                told.add(entry.external_id)
+        if change.account.seq != seq - 1 + len(change.entries):
+            raise LedgerConflict(f"the journal of account {name!r}", change.account.seq, seq - 1)
+        placed = set[str]()
         for order in change.orders:
-            if order.id in self._orders:
+            if order.id in self._orders or order.id in placed:
                 raise LedgerConflict(f"order {order.id}", "new", "stored")
+            placed.add(order.id)
+        for step in change.order_changes:
+            if step.order_id not in placed:
+                stands = self._orders.get(step.order_id)
+                if stands is None or stands.account != name:
+                    raise StoreError(
+                        f"account {name!r} has not all of the orders that should change"
+                    )
 
     def _put(self, shelf: _Shelf, order: Order) -> None:
         self._orders[order.id] = order
