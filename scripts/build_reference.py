@@ -574,11 +574,13 @@ def algorithm_page() -> str:
     from closingbell.trading.order_calls import OrderCalls
     from closingbell.trading.placed_order import PlacedOrder
     from closingbell.trading.portfolio import Portfolio, Position
+    from closingbell.trading.target_calls import TargetCalls
     from closingbell.trading.trade import Trade
 
     groups: dict[str, type] = {
         "The run, the account, the market, the database": Algorithm,
         "Orders": OrderCalls,
+        "Targets": TargetCalls,
         "The books": JournalCalls,
         "Behind the market data": MarketCalls,
         "Names that the other framework's users know": ContextNames,

@@ -6,6 +6,7 @@ of the lines are what they read.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from closingbell.trading.portfolio import Portfolio
     from closingbell.trading.terms import AccountTerms
 
+_log = logging.getLogger("closingbell")
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Face = TypeVar("_Face")
 
@@ -127,6 +129,7 @@ class App:
         self._declared: list[Callable[[Machinery], Any]] = []
         self._declarations = Declarations()
         self._accounts: dict[str, AccountTerms] = {}
+        self._warned = False
         self._faces: dict[str, Any] = {}
 
     # --- declaring ---------------------------------------------------------------------
@@ -326,10 +329,21 @@ class App:
             # A script without a main guard is imported again by its child processes, and by
             # the command line, which then starts the app itself.
             return
+        self._warn_of_zones()
         self._stop_asked.clear()
         self.machinery.start(worker=worker, scheduler=scheduler)
         if block:
             self.wait()
+
+    def _warn_of_zones(self) -> None:
+        """Say once that the machine's time is not the desk's, where tasks may take it for that."""
+        from closingbell.desk_setup import differing_zones
+
+        if not self._warned:
+            self._warned = True
+            warning = differing_zones(self.registry, self.settings.timezone, self.clock)
+            if warning is not None:
+                _log.warning(warning)
 
     def stop(self, grace_s: float | None = None) -> None:
         """Stop claiming, let runs finish within the grace time, give the rest back.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from closingbell.core.task import TaskDefinition
     from closingbell.trading.broker.protocol import Broker
     from closingbell.trading.terms import AccountTerms
-
-_log = logging.getLogger("closingbell.desk")
 
 #: The account of a task that names none.
 MAIN = "main"
@@ -217,30 +214,26 @@ def takes_algorithm(task: TaskDefinition) -> bool:
     return "algorithm" in inspect.signature(task.handler).parameters
 
 
-def check_tasks(
-    tasks: Iterable[TaskDefinition],
-    accounts: Mapping[str, AccountTerms],
-    timezone: str,
-    clock: Clock,
-) -> None:
-    """Refuse tasks that name an account which nobody added; warn where their times may mislead.
+def check_accounts(tasks: Iterable[TaskDefinition], accounts: Mapping[str, AccountTerms]) -> None:
+    """Refuse tasks that name an account which nobody added.
 
     Raises:
         UnknownAccount: a task names one.
     """
-    trading = [task for task in tasks if takes_algorithm(task)]
-    for task in trading:
+    for task in tasks:
         # Many tasks never trade: who names no account is asked when it asks for one.
-        if task.account != MAIN and task.account not in accounts:
+        if task.account != MAIN and task.account not in accounts and takes_algorithm(task):
             raise UnknownAccount(task.account, accounts)
+
+
+def differing_zones(tasks: Iterable[TaskDefinition], timezone: str, clock: Clock) -> str | None:
+    """Say how `datetime.now()` may mislead the tasks that take the algorithm, or None."""
     now = clock.now()
-    here, there = now.astimezone().utcoffset(), now.astimezone(ZoneInfo(timezone)).utcoffset()
-    if trading and here != there:
-        _log.warning(
-            "datetime.now() is the machine's time (UTC%s), and the app's zone is %s (UTC%s): tasks "
-            "that compare it with the algorithm's datetimes are wrong by the difference; use "
-            "algorithm.now(), or create_app(timezone=...)",
-            now.astimezone().strftime("%z"),
-            timezone,
-            now.astimezone(ZoneInfo(timezone)).strftime("%z"),
-        )
+    here, there = now.astimezone(), now.astimezone(ZoneInfo(timezone))
+    if here.utcoffset() == there.utcoffset() or not any(map(takes_algorithm, tasks)):
+        return None
+    return (
+        f"datetime.now() is the machine's time (UTC{here:%z}), and the app's zone is {timezone} "
+        f"(UTC{there:%z}): tasks that compare it with the algorithm's datetimes are wrong by the "
+        "difference; use algorithm.now(), or create_app(timezone=...)"
+    )

@@ -6,25 +6,20 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from closingbell.agenda import Agenda
 from closingbell.core.clock import Clock
-from closingbell.core.error import (
-    RunCancelled,
-    RunNotFinished,
-    TaskFailed,
-)
 from closingbell.core.identity import RunIds
 from closingbell.core.registry import TaskRegistry
 from closingbell.core.retry import RetryPolicy
-from closingbell.core.run import FINAL_STATES, Run, RunState, Settlement
+from closingbell.core.run import Run, Settlement
 from closingbell.core.task import TaskDefinition
-from closingbell.desk_setup import check_tasks
+from closingbell.desk_setup import check_accounts
 from closingbell.explain import explain
 from closingbell.handle import RunHandle
 from closingbell.intake import Intake
+from closingbell.run_watch import RunWatch
 from closingbell.runtime import WorkerRuntime
 from closingbell.scheduler.loop import SchedulerLoop
 from closingbell.settings import Settings
@@ -41,8 +36,6 @@ _log = logging.getLogger("closingbell")
 
 #: Hints of other processes make the scheduler look at schedules this often at most, in seconds.
 _LOOK_AT_SCHEDULES_S = 0.25
-#: How often a run that another process works on is looked at, in seconds.
-_LOOK_S = 0.02
 
 
 class Machinery:
@@ -103,6 +96,12 @@ class Machinery:
         self._runtime: WorkerRuntime | None = None
         self._scheduler: SchedulerLoop | None = None
         self._waiters = Waiters()
+        self._watch = RunWatch(
+            self._waiters,
+            self.store.runs.get,
+            clock,
+            lambda: None if self._runtime is None else self._runtime.worker.wake,
+        )
         self._stopped = threading.Event()
         self._renewal = threading.Lock()
         self._last_look = clock.monotonic()
@@ -133,8 +132,7 @@ class Machinery:
             UnknownAccount: a task names an account that nobody added.
             AccountMismatch: an account is stored with other terms than the app declares.
         """
-        if not self.is_started:
-            check_tasks(self.registry, self._accounts, self.settings.timezone, self.clock)
+        check_accounts(self.registry, self._accounts)
         with self._lock:
             if worker and not self._works:
                 self._works = True
@@ -313,64 +311,17 @@ class Machinery:
 
     def wait_run(self, run_id: str, timeout: float | None) -> Any:
         """Wait for a run's end; return its result, or raise what it ended in."""
-        return _result_of(self.watch_run(run_id, lambda run: run.state in FINAL_STATES, timeout))
+        return self._watch.wait(run_id, timeout)
 
     def watch_run(
         self, run_id: str, until: Callable[[Run], bool], timeout: float | None = None
     ) -> Run:
-        """Return a run as soon as `until` is true of it.
-
-        Raises:
-            RunNotFinished: it was not within `timeout` seconds.
-        """
-        ended = threading.Event()
-        with self._waiters.listening(run_id, ended.set):
-            deadline = self._begin_wait(timeout)
-            while True:
-                run = self.store.runs.get(run_id)
-                if until(run):
-                    return run
-                ended.wait(self._next_look(run, timeout, deadline))
-                ended.clear()
+        """Return a run as soon as `until` is true of it; see `RunWatch.watch`."""
+        return self._watch.watch(run_id, until, timeout)
 
     async def wait_run_async(self, run_id: str, timeout: float | None) -> Any:  # noqa: ASYNC109
         """Wait for a run's end without holding a thread; as `wait_run`."""
-        import asyncio
-
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-
-        def wake() -> None:
-            # The waiting coroutine's loop may have ended meanwhile.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(ended.set)
-
-        with self._waiters.listening(run_id, wake):
-            deadline = self._begin_wait(timeout)
-            while True:
-                run = await asyncio.to_thread(self.store.runs.get, run_id)
-                if run.state in FINAL_STATES:
-                    return _result_of(run)
-                wait_s = self._next_look(run, timeout, deadline)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), wait_s)
-                ended.clear()
-
-    def _begin_wait(self, timeout: float | None) -> float | None:
-        if self._runtime is not None:
-            # What ended may be waiting to ride along with the next submission.
-            self._runtime.worker.wake()
-        return None if timeout is None else self.clock.monotonic() + timeout
-
-    def _next_look(self, run: Run, timeout: float | None, deadline: float | None) -> float:
-        """Return how long to wait before the next look, or raise when the time is over."""
-        # A worker of this process says when the run ends; others are looked at.
-        wait_s = _LOOK_S if self._runtime is None else 0.25
-        if deadline is None:
-            return wait_s
-        left = deadline - self.clock.monotonic()
-        if left <= 0:
-            raise RunNotFinished(run.id, run.state, timeout or 0.0)
-        return min(wait_s, left)
+        return await self._watch.wait_async(run_id, timeout)
 
     def cancel_run(self, run_id: str, reason: str) -> str:
         """Cancel a run: a durable mark first, then its worker is told."""
@@ -426,11 +377,3 @@ class Machinery:
     def task_status(self) -> dict[str, dict[str, Any]]:
         """Return how each task stands; see `App.get_task_status`."""
         return task_status(self.store, self.registry)
-
-
-def _result_of(run: Run) -> Any:
-    if run.state is RunState.SUCCESS:
-        return run.result
-    if run.state is RunState.FAILED:
-        raise TaskFailed(run.id, run.task, run.error or {})
-    raise RunCancelled(run.id, run.state, run.reason)

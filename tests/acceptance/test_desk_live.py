@@ -570,16 +570,18 @@ def test_start_warns_where_the_machine_and_the_desk_disagree_about_the_time(
     sqlite_address: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In summer Kolkata is never UTC; without a task that takes the algorithm nobody cares."""
+    plain = make_app(sqlite_address, timezone="Asia/Kolkata")
+    plain.registry.register_task("plain", lambda: None)
+    plain.start(block=False)
+    plain.stop()
+    said = "datetime.now() is the machine's time" in caplog.text
     app = make_app(sqlite_address, timezone="Asia/Kolkata")
-    app.registry.register_task("plain", lambda: None)
-    app.start(block=False)
-    app.stop()
-    quiet = "datetime.now() is the machine's time" in caplog.text
     app.registry.register_task("trader", lambda algorithm: None)
-    app.start(block=False)
-    app.stop()
+    for _ in range(2):
+        app.start(block=False)
+        app.stop()
 
-    assert not quiet
+    assert not said
     assert caplog.text.count("datetime.now() is the machine's time") == 1
     assert "Asia/Kolkata (UTC+0530)" in caplog.text
 

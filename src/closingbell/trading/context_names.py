@@ -13,14 +13,14 @@ from typing import Any
 from closingbell.core.error import UnknownSymbol
 from closingbell.core.order import Side
 from closingbell.trading.money import Money
-from closingbell.trading.order_calls import OrderCalls
 from closingbell.trading.order_word import read_side, read_terms
 from closingbell.trading.placed_order import PlacedOrder
 from closingbell.trading.portfolio import Portfolio
 from closingbell.trading.sizing import read_size
+from closingbell.trading.target_calls import TargetCalls
 
 
-class ContextNames(OrderCalls):
+class ContextNames(TargetCalls):
     """Second names, for scripts that come from there."""
 
     __slots__ = ()
