@@ -87,15 +87,20 @@ def test_target_that_is_no_app_fails_the_run(app: App) -> None:
         ran(app, BacktestTask(f"{DESK}:none", WINDOW, retries=0))
 
 
+def children() -> set[psutil.Process]:
+    """All processes below this one; other tests' servers are among them."""
+    return set(psutil.Process().children(recursive=True))
+
+
 def test_child_is_killed_when_its_run_is_cancelled(app: App) -> None:
     app.add_task(BacktestTask(f"{DESK}:slow", WINDOW, parameters={"seconds": 300}, retries=0))
     app.start(block=False, scheduler=False)
+    others = children()
     handle = app.submit("backtest")
-    here = psutil.Process()
-    eventually(lambda: here.children(recursive=True), "a child")
+    eventually(lambda: children() - others, "a child")
     handle.cancel("enough")
 
-    eventually(lambda: not here.children(recursive=True), "no child any more")
+    eventually(lambda: not children() - others, "no child any more")
     with pytest.raises(RunCancelled):
         handle.result(PATIENCE_S)
 
@@ -104,10 +109,11 @@ def test_child_is_killed_at_the_timeout(app: App) -> None:
     task = BacktestTask(
         f"{DESK}:slow", WINDOW, parameters={"seconds": 300}, retries=0, timeout="3s"
     )
+    others = children()
     with pytest.raises(TaskFailed):
         ran(app, task)
 
-    assert eventually(lambda: not psutil.Process().children(recursive=True))
+    eventually(lambda: not children() - others, "no child any more")
 
 
 def noisy(word: str) -> str:
