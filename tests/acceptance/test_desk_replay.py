@@ -1,163 +1,238 @@
-"""The same tasks on the same bars: in a backtest, and as the clock goes by."""
+"""The same tasks and data trade exactly alike in a backtest and in a wall-clock replay on paper.
+
+The replay is the real engine on SQLite: scheduler, worker, threads, paper broker; only the app's
+clock runs faster than the machine's. Nothing of it waits for anything but that clock.
+"""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from closingbell.app import App
+from closingbell import App, create_app
+from closingbell.core.bar import Bar
 from closingbell.core.clock import ScaledClock, to_micros
-from tests.acceptance.desk import eventually, make_app
-from tests.acceptance.trading_days import TradingDays
+from closingbell.core.entry import Entry, EntryKind
+from closingbell.core.order import Order
 
-START = datetime(2012, 9, 3, 12, 0, tzinfo=UTC)
-END = datetime(2012, 9, 15, 0, 0, tzinfo=UTC)
-#: Desk seconds in a machine second: a day is a little more than half a second.
-SPEED = 150_000
-#: On a clock that is so much faster, what is late by a moment is late by hours.
-EACH: dict[str, Any] = {"catch_up": "all", "overlap": "buffer_all", "retries": 0}
+D = Decimal
+FIVE_MINUTES = 300_000_000
 
 
-def desk(address: str, **more: Any) -> App:
-    """Tasks that trade by prices, positions, cash, events and time, and step on each other's toes."""
-    app = make_app(address, timezone="America/New_York", **more)
-    app.add_account(cash=100_000, fee="0.1%", slippage="0.05%", max_drawdown=0.008)
+@dataclass(frozen=True)
+class Course:
+    """Tasks and data of one comparison.
 
-    @app.task(session="XNYS close", priority=3, **EACH)
-    def strategy(algorithm: Any) -> None:
-        closes = algorithm.get_market_data("AAPL", limit=5).closes()
-        rising = algorithm.get_price("AAPL") > sum(closes) / len(closes)
-        algorithm.order_target_percent("AAPL", 0.6 if rising else 0.2)
+    Attributes:
+        start, end: when the tasks may run.
+        lead: so long before the start the replay's clock begins: the app needs time to start.
+        speed: desk seconds in a machine second.
+    """
 
-    @app.task(session="XNYS close", priority=4, **EACH)
-    def spender(algorithm: Any) -> None:
-        """What is free depends on whether it comes after the strategy."""
-        algorithm.cancel_all_orders("MSFT")
-        algorithm.create_limit_order("MSFT", 30.8, "buy", percentage=0.1, time_in_force="day")
+    start: datetime
+    end: datetime
+    lead: timedelta
+    speed: float
+    account: dict[str, Any]
+    prepare: Callable[[App], None]
+    tasks: Callable[[App, Course], None]
 
-    @app.task(session="XNYS close+30m", **EACH)
-    def limits(algorithm: Any) -> None:
-        for order in algorithm.get_open_orders("IBM"):
-            if order.side == "buy":
+
+# --- daily bars -----------------------------------------------------------------------------
+
+
+def _daily_tasks(app: App, course: Course) -> None:
+    when: Any = {"catch_up": "all", "start": course.start, "end": course.end, "retries": 0}
+
+    @app.task(session="XNYS close", priority=3, **when)
+    def swing(algorithm: Any) -> None:
+        """Hold what rose over two days; cancel yesterday's orders first."""
+        algorithm.cancel_all_orders()
+        weights = {}
+        for symbol in ("AAPL", "GOOG", "IBM", "MSFT"):
+            closes = algorithm.get_market_data(symbol, limit=3).closes()
+            if closes[-1] > closes[0]:
+                weights[symbol] = 0.24
+        algorithm.set_target_weights(weights, tolerance=0.03, close_others=True)
+
+    @app.task(session="XNYS close", priority=7, **when)
+    def guard(algorithm: Any) -> None:
+        """Stops and limits around what is held, after the other task of the same instant."""
+        for position in algorithm.get_positions():
+            if not algorithm.get_open_orders(position.symbol):
+                stop = round(position.price * 0.99, 2)
+                algorithm.create_stop_order(position.symbol, stop, percentage=0.5)
+                limit = round(position.price * 1.02, 2)
+                algorithm.create_limit_sell_order(position.symbol, limit, percentage=0.5)
+
+    @app.task(on_event="order_filled", priority=2, retries=0)
+    def dip(algorithm: Any, symbol: str, side: str, price: float, task: str) -> None:
+        """Buy a part of what was just sold back, 1 % below."""
+        if side == "sell" and task == "guard":
+            algorithm.create_limit_buy_order(symbol, round(price * 0.99, 2), 3)
+
+    @app.task(session="XNYS open+10m", priority=1, **when)
+    def on_close(algorithm: Any) -> None:
+        """A market-on-close order, and one for the day only."""
+        algorithm.create_buy_order("IBM", quantity=1, order_type="MARKET_ON_CLOSE")
+        price = round(algorithm.get_price("IBM") * 0.995, 2)
+        algorithm.create_buy_order("IBM", quantity=2, limit_price=price, time_in_force="day")
+
+
+DAILY = Course(
+    start=datetime(2012, 10, 1, 12, tzinfo=UTC),
+    end=datetime(2012, 10, 26, 22, tzinfo=UTC),
+    lead=timedelta(days=4),
+    speed=200_000,
+    account={"cash": 100_000, "fee": "0.05%", "slippage": "0.02%"},
+    prepare=lambda _app: None,
+    tasks=_daily_tasks,
+)
+
+
+# --- bars of five minutes ---------------------------------------------------------------------
+
+
+def _walk(app: App) -> None:
+    """Two markets that never close, for two days, each step of them drawn from a seed."""
+    first = to_micros(datetime(2026, 3, 1, 22, tzinfo=UTC))
+    for symbol, price in (("BTC/EUR", 40_000.0), ("ETH/EUR", 2_000.0)):
+        chance = Random(symbol)
+        bars = []
+        for number in range(2 * 288):
+            opened = price
+            path = [opened * (1 + chance.gauss(0, 0.001)) for _ in range(4)]
+            price = path[-1]
+            values = [
+                D(f"{one:.2f}") for one in (opened, max(opened, *path), min(opened, *path), price)
+            ]
+            start = first + number * FIVE_MINUTES
+            bars.append(Bar(symbol, start, start + FIVE_MINUTES, *values, D(10)))
+        app.market_data.store(symbol, bars, timeframe="5m")
+
+
+def _intraday_tasks(app: App, course: Course) -> None:
+    when: Any = {"catch_up": "all", "start": course.start, "end": course.end, "retries": 0}
+
+    @app.task(interval="15m", priority=4, **when)
+    def cross(algorithm: Any) -> None:
+        """Hold the market that is above its average of an hour, half of the money each."""
+        for symbol in ("BTC", "ETH"):
+            closes = algorithm.get_market_data(symbol, limit=12).closes()
+            above = closes[-1] > sum(closes) / len(closes)
+            if not above:
+                algorithm.cancel_all_orders(symbol)
+            algorithm.order_target_percent(symbol, 0.45 if above else 0)
+
+    @app.task(interval="5m", priority=2, **when)
+    def brackets(algorithm: Any) -> None:
+        """A resting bid below each market, moved along."""
+        for order in algorithm.get_open_orders():
+            if order.task == "brackets":
                 algorithm.cancel_order(order)
-        price = algorithm.get_price("IBM")
-        algorithm.create_limit_order("IBM", round(price * 0.999, 2), "buy", 10)
+        for symbol in ("BTC", "ETH"):
+            price = round(algorithm.get_price(symbol) * 0.9985, 2)
+            algorithm.create_limit_buy_order(symbol, price, value_of(100, price))
 
-    @app.task(on_event="position_change", where="symbol == 'IBM'", priority=2, retries=0)
-    def react(algorithm: Any, quantity: float) -> None:
-        if quantity > 5:
-            algorithm.create_sell_order("IBM", percentage=0.5)
+    @app.task(on_event="position_change", priority=6, retries=0)
+    def takes_profit(algorithm: Any, symbol: str, change: float) -> None:
+        """Offer a hundredth of what was bought."""
+        if change > 0:
+            price = round(algorithm.get_price(symbol) * 1.001, 2)
+            algorithm.create_limit_sell_order(symbol, price, max(round(change / 100, 6), 0.0001))
 
-    @app.task(on_event="drawdown_breach", timeout="1h", retries=0)
-    def breach(algorithm: Any) -> None:
-        algorithm.sleep(900)
-        algorithm.create_sell_order("AAPL", percentage=0.25)
 
-    @app.task(interval="3h", retries=0)
-    def watch(algorithm: Any) -> float:
-        return float(algorithm.get_portfolio().drawdown)
+def value_of(cash: int, price: Any) -> Decimal:
+    return round(D(cash) / D(price), 6)
 
+
+INTRADAY = Course(
+    start=datetime(2026, 3, 2, 6, tzinfo=UTC),
+    end=datetime(2026, 3, 2, 12, tzinfo=UTC),
+    lead=timedelta(minutes=45),
+    speed=1_200,
+    account={
+        "cash": 10_000, "currency": "EUR", "timeframe": "5m", "calendar": "24/7", "fee": "0.1%",
+    },
+    prepare=_walk,
+    tasks=_intraday_tasks,
+)  # fmt: skip
+
+
+# --- the comparison ---------------------------------------------------------------------------
+
+
+def _trade(entry: Entry) -> tuple[Any, ...]:
+    return (
+        entry.at, entry.symbol, entry.quantity, entry.price, entry.amount, entry.fee, entry.task,
+    )  # fmt: skip
+
+
+def _order(order: Order) -> tuple[Any, ...]:
+    return (
+        order.effective_at, order.task, order.symbol, str(order.side), str(order.type),
+        order.quantity, order.limit_price, order.stop_price, str(order.state), order.filled,
+    )  # fmt: skip
+
+
+def _desk(address: str, folder: Path, course: Course, **more: Any) -> App:
+    if course is INTRADAY:
+        more["data"] = str(folder / "data")
+    app = create_app(
+        address, timezone="America/New_York", guardian=False, long_execution_s=1e9, **more
+    )
+    app.add_account(**course.account)
+    course.tasks(app, course)
     return app
 
 
-def trades(entries: Any) -> list[Any]:
-    return [(e.symbol, e.quantity, e.price, e.fee, e.at, e.task) for e in entries]
+def _replayed(
+    app: App, course: Course
+) -> tuple[list[Entry], Sequence[Order], dict[str, int], dict[str, int]]:
+    """Let the app work until the end has passed; return fills, orders, runs and refused runs."""
+    app.start(block=False)
+    over = course.end + course.lead
+    while app.clock.now() < over:
+        time.sleep(0.05)
+    app.stop()
+    ledger = app.store.ledger
+    fills = ledger.entries("main", kind=EntryKind.FILL)
+    orders = ledger.orders("main")
+    runs, failed = Counter[str](), Counter[str]()
+    for run in app.list_runs(limit=100_000):
+        runs[run.task] += 1
+        if run.error is not None:
+            failed[run.task] += 1
+            assert run.error["code"] == "insufficient_position"
+    app.stop()
+    return fills, orders, runs, failed
 
 
 @pytest.mark.timeout(240)
-def test_replay_makes_exactly_the_trades_of_the_backtest(tmp_path: Path) -> None:
-    simulated = desk(f"sqlite:///{tmp_path / 'simulated.db'}")
-    report = simulated.backtest(START, END, store=False)
-    simulated.stop()
-    expected = trades(report.trades)
+@pytest.mark.parametrize("course", [DAILY, INTRADAY], ids=["daily bars", "bars of five minutes"])
+def test_replay_on_paper_makes_the_trades_of_the_backtest(
+    tmp_path: Path, sqlite_address: str, course: Course
+) -> None:
+    past = _desk(sqlite_address, tmp_path, course)
+    course.prepare(past)
+    report = past.backtest(course.start, course.end + course.lead, store=False)
+    past.stop()
+    clock = ScaledClock(course.start - course.lead, course.speed)
+    paper = _desk(sqlite_address, tmp_path, course, clock=clock)
+    fills, orders, runs, failed = _replayed(paper, course)
 
-    replayed = desk(f"sqlite:///{tmp_path / 'replayed.db'}", clock=ScaledClock(START, SPEED))
-    until = to_micros(END)
-    with replayed.running():
-        account = replayed.desk.account("main")
-        for _ in range(20):
-            # The wait for one thing is bounded; a loaded machine may take several.
-            try:
-                eventually(lambda: account.cursor > until, "the bars of two weeks have passed")
-                break
-            except AssertionError:
-                continue
-        entries = replayed.store.ledger.entries("main", kind="fill", before=until)
-        runs = Counter((run.task, run.state.value) for run in replayed.list_runs(limit=1000))
-
-    assert {task for *_, task in expected} >= {"strategy", "spender", "limits", "react", "breach"}
-    assert trades(entries) == expected
-    assert {state for _, state in runs} <= {"success", "running", "pending", "cancelled"}
-
-
-def test_two_apps_on_one_store_walk_one_account_once(store_address: str) -> None:
-    """Two workers let the same bars pass: what happens to money happens once."""
-    first = TradingDays(store_address)
-    second = TradingDays(store_address, clock=first.clock)
-    for one in (first, second):
-        one.app.add_account(cash=100_000, fee="0.1%")
-
-        @one.app.task(session="XNYS close", retries=0)
-        def strategy(algorithm: Any) -> None:
-            algorithm.order_target_percent("AAPL", 0.5)
-
-        @one.app.task(on_event="order_filled")
-        def filled(symbol: str) -> None: ...
-
-        one.app.start(block=False)
-    try:
-        for step in ("19 14:30", "19 21:00", "20 14:30", "20 21:00", "21 14:30", "21 21:00"):
-            first.go(step)
-            second.settle()
-        fills = first.fills()
-        points = first.app.store.ledger.snapshots("main")
-        events = Counter(
-            event["type"]
-            for event in first.app.store.events.recent(limit=100)
-            if event["type"] != "market_data_update"
-        )
-        values = {one.app.portfolio().total_value for one in (first, second)}
-    finally:
-        first.app.stop()
-        second.app.stop()
-
-    assert len(fills) == 2
-    assert events == {"order_filled": 2, "position_change": 2, "daily_close": 3}
-    assert len(points) == 3
-    assert len(values) == 1
-
-
-def test_sleeping_task_lets_the_market_go_on(sqlite_address: str) -> None:
-    desk = TradingDays(sqlite_address)
-    desk.app.add_account(cash=100_000)
-
-    @desk.app.task(session="XNYS close", timeout="10d", retries=0)
-    def patient(algorithm: Any) -> None:
-        before = algorithm.get_price("AAPL")
-        algorithm.sleep(86_400)
-        desk.seen.append((before, algorithm.get_price("AAPL"), algorithm.now()))
-        algorithm.create_buy_order("AAPL", quantity=1)
-
-    desk.app.start(block=False)
-    desk.clock.advance(desk.at("19 14:30"))
-    desk.settle()
-    desk.clock.advance(desk.at("19 21:00"))
-    account = desk.app.desk.account("main")
-    eventually(lambda: desk.app.machinery.floor._lockstep._asleep, "the task sleeps")
-    for step in ("20 14:30", "20 20:00"):
-        desk.clock.advance(desk.at(step))
-    eventually(lambda: account.cursor == to_micros(desk.at("20 14:30")), "the market goes on")
-    desk.clock.advance(desk.at("20 21:00"))
-    eventually(lambda: desk.seen, "the task wakes")
-    desk.clock.advance(desk.at("21 14:30"))
-    eventually(desk.fills, "its order fills")
-    desk.app.stop()
-
-    [(before, after, now)] = desk.seen
-    assert [before, after] == [pytest.approx(565.73), pytest.approx(560.9134)]
-    assert f"{now:%d %H:%M}" == "20 16:00"
-    assert desk.fills()[0][3] == "21 14:30"
+    assert len(report.trades) > 30
+    assert {str(order.type) for order in report.orders} >= {"market", "limit"}
+    assert [_trade(entry) for entry in fills] == [_trade(entry) for entry in report.trades]
+    assert sorted(map(_order, orders), key=repr) == sorted(map(_order, report.orders), key=repr)
+    assert runs == {name: count.runs for name, count in report.tasks.items()}
+    assert failed == {name: count.failed for name, count in report.tasks.items() if count.failed}
