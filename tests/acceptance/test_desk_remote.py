@@ -52,7 +52,7 @@ class Exchange(Broker):
         if self.is_down or self.loses_answers:
             raise BrokerUnavailable(self.kind, "no answer")
         known = self.orders.get(order.id)
-        return known and OrderReport(order.id, f"x-{order.id}", OrderState.OPEN)
+        return OrderReport(order.id, f"x-{order.id}", OrderState.OPEN) if known else None
 
     def activity(self, orders: Sequence[Order], sync: Mapping[str, Any]) -> Activity:
         with self._lock:
