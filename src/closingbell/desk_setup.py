@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
+from types import CodeType
 from typing import TYPE_CHECKING, Any, TypedDict
 from zoneinfo import ZoneInfo
 
@@ -226,14 +227,30 @@ def check_accounts(tasks: Iterable[TaskDefinition], accounts: Mapping[str, Accou
             raise UnknownAccount(task.account, accounts)
 
 
+def reads_machine_time(task: TaskDefinition) -> bool:
+    """Whether a task's own code names `datetime.now`, `datetime.today` or `date.today`."""
+    owner = getattr(task.handler, "__self__", None)
+    functions = [task.handler] if owner is None else list(vars(type(owner)).values())
+    codes = [code for f in functions if (code := getattr(f, "__code__", None)) is not None]
+    while codes:
+        code = codes.pop()
+        if {"now", "today"} & set(code.co_names) and {"datetime", "date"} & set(code.co_names):
+            return True
+        codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    return False
+
+
 def differing_zones(tasks: Iterable[TaskDefinition], timezone: str, clock: Clock) -> str | None:
-    """Say how `datetime.now()` may mislead the tasks that take the algorithm, or None."""
+    """Say which tasks `datetime.now()` may mislead, and how, or None."""
     now = clock.now()
     here, there = now.astimezone(), now.astimezone(ZoneInfo(timezone))
-    if here.utcoffset() == there.utcoffset() or not any(map(takes_algorithm, tasks)):
+    if here.utcoffset() == there.utcoffset():
+        return None
+    misled = [task.name for task in tasks if takes_algorithm(task) and reads_machine_time(task)]
+    if not misled:
         return None
     return (
-        f"datetime.now() is the machine's time (UTC{here:%z}), and the app's zone is {timezone} "
-        f"(UTC{there:%z}): tasks that compare it with the algorithm's datetimes are wrong by the "
-        "difference; use algorithm.now(), or create_app(timezone=...)"
+        f"datetime.now() in {', '.join(misled)} is the machine's time (UTC{here:%z}), and the "
+        f"algorithm's datetimes are those of {timezone} (UTC{there:%z}): what compares the two is "
+        "wrong by the difference; use algorithm.now(), or create_app(timezone=...)"
     )

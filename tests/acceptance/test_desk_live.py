@@ -18,6 +18,7 @@ from closingbell.core.error import (
     UnknownAccount,
 )
 from closingbell.core.run import Run, RunState
+from closingbell.task import Task
 from closingbell.trading.broker.protocol import Broker
 from tests.acceptance.desk import (
     START,
@@ -566,23 +567,31 @@ def test_stored_market_data_is_the_market_of_paper_accounts(store_address: str) 
 # --- what people are told -------------------------------------------------------------------
 
 
-def test_start_warns_where_the_machine_and_the_desk_disagree_about_the_time(
+def test_start_warns_of_tasks_that_read_the_machines_time_in_another_zone(
     sqlite_address: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In summer Kolkata is never UTC; without a task that takes the algorithm nobody cares."""
+    """In summer Kolkata is never UTC; a task that asks the algorithm is right everywhere."""
+
+    class Hasty(Task):
+        def run(self, algorithm: Any) -> int:
+            return self.age(algorithm)
+
+        def age(self, algorithm: Any) -> int:
+            return int((datetime.now() - algorithm.now()).total_seconds())  # noqa: DTZ005
+
     plain = make_app(sqlite_address, timezone="Asia/Kolkata")
-    plain.registry.register_task("plain", lambda: None)
+    plain.registry.register_task("trader", lambda algorithm: algorithm.now())
     plain.start(block=False)
     plain.stop()
-    said = "datetime.now() is the machine's time" in caplog.text
+    said = "the machine's time" in caplog.text
     app = make_app(sqlite_address, timezone="Asia/Kolkata")
-    app.registry.register_task("trader", lambda algorithm: None)
+    app.add_task(Hasty())
     for _ in range(2):
         app.start(block=False)
         app.stop()
 
     assert not said
-    assert caplog.text.count("datetime.now() is the machine's time") == 1
+    assert caplog.text.count("datetime.now() in Hasty is the machine's time") == 1
     assert "Asia/Kolkata (UTC+0530)" in caplog.text
 
 
