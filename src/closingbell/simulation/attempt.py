@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class Attempt(Call):
     """A call with what the simulation knows of it.
 
+    Once it has an outcome its run is settled, and what its code still does counts for nothing.
+
     Nearly all of them return without ever having slept; so whatever only the others need is
     a class attribute until it is set.
 
@@ -33,7 +35,6 @@ class Attempt(Call):
         resumed_at: machine seconds since when its code executes.
         used_s: machine seconds that its code executed before.
         is_registered: whether it is among those that have slept and not ended.
-        is_settled: whether its run has been settled, so that what it still does counts for nothing.
         is_revoked: whether its thread lost the baton.
         driver: its thread, while it sleeps.
         wake_number: of the moment that wakes it; another moment is out of date.
@@ -52,7 +53,6 @@ class Attempt(Call):
     resumed_at = 0.0
     run: SimulatedRun | None = None
     is_registered = False
-    is_settled = False
     is_revoked = False
     driver: Driver | None = None
     wake_number = -1

@@ -15,7 +15,7 @@ from closingbell.core.clock import from_micros, to_micros
 from closingbell.core.error import ClosingbellError, DefinitionError, PayloadError
 from closingbell.core.ledger import Fact
 from closingbell.core.outcome import Outcome, Returned, TimedOut
-from closingbell.core.run import Claim, RunItem, RunTemplate, Settlement
+from closingbell.core.run import RunItem, RunTemplate, Settlement
 from closingbell.scheduler.dependency import ready_at
 from closingbell.simulation.attempt import Attempt
 from closingbell.simulation.door import Door
@@ -51,6 +51,7 @@ class Dispatcher:
         self._timeline = timeline
         self._clock = timeline.clock
         self._record = record
+        self._note = record.spool.add
         self._door = door
         self._lanes = Lanes()
         self._look_at: int | None = None
@@ -96,35 +97,6 @@ class Dispatcher:
             f"{type(problem).__name__}: {problem}"
         )
 
-    def begin_plainly(self, timetable: Timetable, at: int, fire_at: datetime) -> None:
-        """Perform the run of a firing that has to wait for nothing."""
-        state, events = timetable.state, self._record.events
-        events.firings += 1
-        events.runs += 1
-        state.number = number = state.number + 1
-        # The same as Claim(...), without a frame of Python's own for each of a million runs.
-        claim = tuple.__new__(
-            Claim,
-            (
-                state.prefix + number.to_bytes(8, "big").hex(),
-                1,
-                state.name,
-                timetable.payload,
-                1,
-                state.max_attempts,
-                state.timeout_s,
-                at,
-                at,
-                timetable.session_date(fire_at) if timetable.has_dates else None,
-                timetable.id,
-                state.executor,
-                0,
-                None,
-                at,
-            ),
-        )
-        self.stage.perform(Attempt(claim, state, number, timetable))
-
     def enqueue(self, template: RunTemplate, item: RunItem) -> str:
         """Take in a run; return its id, or that of the run that has its key already."""
         state = self.states.get(template.task)
@@ -157,6 +129,21 @@ class Dispatcher:
             except ClosingbellError as problem:
                 # As live: what is true stays true, whatever it cannot start.
                 self._record.note(f"an event {fact.type!r} could not start its tasks: {problem}")
+
+    def opened(self, attempt: Attempt) -> None:
+        """Note the run of an attempt that has begun, and before whose end others have their turn."""
+        run = self._run_of(attempt)
+        self.open_runs[run.id] = run
+        if run.timetable is not None:
+            run.timetable.active[run.id] = run
+
+    def _run_of(self, attempt: Attempt) -> SimulatedRun:
+        if attempt.run is not None:
+            return attempt.run
+        # A plain firing's: those that simply return are counted at the end.
+        self._record.events.firings += 1
+        self._record.events.runs += 1
+        return SimulatedRun.of(attempt)
 
     def _open(self, run: SimulatedRun) -> None:
         self.open_runs[run.id] = run
@@ -212,13 +199,8 @@ class Dispatcher:
         """Settle a plain firing that returned at once: `decide` says "success", and no more."""
         state, claim, now = attempt.state, attempt.claim, self._clock.at
         state.plain_successes += 1
-        state.last_run_at = state.last_success = now
-        state.last_success_id = claim.id
-        state.last_status, state.last_error = "success", None
-        state.last_result = outcome.result
-        self._record.spool.add(
-            (now, state.name, claim.schedule_id, attempt.number, "success", None, 1, 0)
-        )
+        state.latest = (now, claim.id, outcome.result)
+        self._note((now, state.name, claim.schedule_id, attempt.number, "success", None, 1, 0))
         if attempt.logs:
             self._record.kept(attempt, None, merged(attempt.logs), now)
         if state.dependents:
@@ -226,8 +208,9 @@ class Dispatcher:
 
     def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """Settle an attempt's run."""
-        run = attempt.run or SimulatedRun.of(attempt)
+        run = self._run_of(attempt)
         state, now = attempt.state, self._clock.at
+        state.catch_up()
         logs = merged(attempt.logs) if attempt.logs else ()
         settlement = state.attempts.settle_claim(
             attempt.claim, state.definition, outcome, run.cancel_reason, logs
@@ -275,6 +258,7 @@ class Dispatcher:
         if run.timetable is not None:
             run.timetable.active.pop(run.id, None)
         state, now = run.state, self._clock.at
+        state.catch_up()
         state.last_run_at = now if ran_at is None else ran_at
         state.last_status = status
         state.last_error = error if status == "failed" else None
@@ -330,6 +314,8 @@ class Dispatcher:
     def task_status(self) -> dict[str, dict[str, Any]]:
         """Return how each task stands, in the words of `App.get_task_status`."""
         running = self.stage.running()
+        for state in self.states.values():
+            state.catch_up()
         return {
             state.name: {
                 "last_run": _instant(state.last_run_at),
@@ -345,7 +331,10 @@ class Dispatcher:
     def last_result(self, task: str) -> Any:
         """Return what a task's latest successful run returned, as JSON values."""
         state = self.states.get(task)
-        if state is None or state.last_result is None:
+        if state is None:
+            return None
+        state.catch_up()
+        if state.last_result is None:
             return None
         import msgspec
 

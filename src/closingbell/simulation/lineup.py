@@ -46,6 +46,7 @@ class TaskState:
         dependents: tasks whose `after=` names it, by name, with when each fired last.
         last_run_at, last_status, last_error, last_success, last_success_id: as `get_task_status`
             tells them; times in microseconds.
+        latest: the instant, run id and result of a plain success that they do not show yet.
         last_result: JSON text of what the latest success returned, or None.
     """
 
@@ -75,6 +76,7 @@ class TaskState:
         self.machine_s = 0.0
         self.timetables: list[Timetable] = []
         self.dependents: dict[str, Dependent] = {}
+        self.latest: tuple[int, str, str | None] | None = None
         self.last_run_at: int | None = None
         self.last_status: str | None = None
         self.last_error: str | None = None
@@ -120,9 +122,18 @@ class TaskState:
         self.number += 1
         return self.prefix + self.number.to_bytes(8, "big").hex()
 
+    def catch_up(self) -> None:
+        """Let the latest plain success be seen in the other attributes."""
+        if self.latest is not None:
+            at, self.last_success_id, self.last_result = self.latest
+            self.last_run_at = self.last_success = at
+            self.last_status, self.last_error = "success", None
+            self.latest = None
+
     @property
     def success(self) -> Success | None:
         """The latest success."""
+        self.catch_up()
         if self.last_success is None:
             return None
         return Success(self.last_success_id, from_micros(self.last_success))

@@ -56,6 +56,9 @@ class Market:
 
     def _move(self, moment: Moment) -> None:
         """Tell the desk what becomes known, as long as nothing else comes first."""
+        if len(self._walks) == 1:
+            self._move_alone(*self._walks[0])
+            return
         timeline, moments = self._timeline, self._timeline.moments
         at, rank = moment[0], moment[1]
         while True:
@@ -68,6 +71,40 @@ class Market:
                 return
             at, rank = following
             timeline.advance(at)
+
+    def _move_alone(self, timeframe: str, steps: MarketWalk) -> None:
+        """The same for one timeframe: a year of minutes has a million moments, so without detours."""
+        timeline, events = self._timeline, self._events
+        clock, moments = timeline.clock, timeline.moments
+        closing, opening = self._desk.closing, self._desk.opening
+        ahead = steps.ahead
+        while ahead is not None:
+            at, phase, part = ahead
+            ahead = steps.step()
+            parts = [part]
+            while ahead is not None and ahead[0] == at and ahead[1] == phase:
+                parts.append(ahead[2])
+                ahead = steps.step()
+            if phase == walk.CLOSING:
+                closing(at, parts, timeframe)
+            else:
+                timeline.task_rank = AFTER_OPENING
+                for part in parts:
+                    events.bars += len(part[2])
+                opening(at, parts, timeframe)
+            events.market += len(parts)
+            if ahead is None:
+                self.moved_at[timeframe] = at
+                return
+            at = ahead[0]
+            rank = CLOSING if ahead[1] == walk.CLOSING else OPENING
+            first = moments[0]
+            if at > first[0] or (at == first[0] and rank >= first[1]):
+                self.moved_at[timeframe] = clock.at
+                timeline.add(at, rank, self._move)
+                return
+            if at > clock.at:
+                timeline.advance(at)
 
     def _tell(self, at: int, rank: int) -> None:
         closes = rank == CLOSING

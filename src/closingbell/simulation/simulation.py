@@ -160,13 +160,13 @@ class Simulation:
             self._processes,
             self.dispatcher.ended,
             self.dispatcher.returned,
-            self.dispatcher.open_runs,
+            self.dispatcher.opened,
             revoke,
             context,
         )
         self.dispatcher.stage = stage
         states = self._states(definitions, stage, algorithm)
-        self._set_up(states, schedules, desk, source)
+        self._set_up(states, schedules, desk, source, stage)
         with ExitStack() as stack:
             stack.callback(self._processes.close)
             if self._freeze is not None:
@@ -207,6 +207,7 @@ class Simulation:
         schedules: Iterable[Schedule],
         desk: Desk,
         source: BarSource,
+        stage: Stage,
     ) -> None:
         terms, timeline = self.terms, self._timeline
         self._desk = desk
@@ -221,7 +222,7 @@ class Simulation:
                 timeline,
                 self._door,
                 self.dispatcher.fired,
-                self.dispatcher.begin_plainly,
+                stage.perform,
                 self.dispatcher.unplanned,
             )
             state.timetables.append(timetable)
@@ -308,6 +309,8 @@ class Simulation:
                 prices={symbol: price for symbol, (_, price) in sorted(account.prices.items())},
             )
         for state in states.values():
+            record.events.firings += state.plain_successes
+            record.events.runs += state.plain_successes
             state.count.runs += state.plain_successes
             state.count.success += state.plain_successes
             state.count.attempts += state.plain_successes

@@ -24,7 +24,6 @@ from closingbell.simulation.clock import SimulationClock
 from closingbell.simulation.coroutines import Coroutines, described
 from closingbell.simulation.moment import Moment
 from closingbell.simulation.processes import Processes
-from closingbell.simulation.run import SimulatedRun
 from closingbell.simulation.timeline import Timeline
 
 #: A coroutine that goes on for so long after its cancellation is reported as running on.
@@ -49,7 +48,7 @@ class Stage:
         processes: Processes,
         ended: Callable[[Attempt, Outcome], None],
         returned: Callable[[Attempt, Returned], None],
-        open_runs: dict[str, SimulatedRun],
+        opened: Callable[[Attempt], None],
         revoke: Callable[[Any, Callable[[], Exception]], None],
         variables: contextvars.Context,
     ) -> None:
@@ -62,7 +61,7 @@ class Stage:
             processes: where process tasks run.
             ended: told once of how each attempt ended; settles its run.
             returned: told in its place of a plain firing's attempt that returned at once.
-            open_runs: where runs are noted that others' turns come before the end of.
+            opened: told of an attempt before whose end others have their turn; notes its run.
             revoke: makes every further use of an algorithm raise.
             variables: the context variables that each attempt gets a copy of.
         """
@@ -74,7 +73,7 @@ class Stage:
         self._processes = processes
         self._ended = ended
         self._returned = returned
-        self._open_runs = open_runs
+        self._opened = opened
         self._revoke = revoke
         self._variables = variables
         self._monotonic = clock.monotonic
@@ -109,7 +108,6 @@ class Stage:
             attempt.state.machine_s += took_s
             # It knows the attempt in its turn: a circle for each run would wait for the collector.
             attempt.algorithm = None
-            attempt.is_settled = True
             attempt.outcome = outcome
             self._returned(attempt, outcome)
             return
@@ -140,7 +138,7 @@ class Stage:
             self._suspend_coroutine(attempt)
             return
         attempt.algorithm = None
-        if attempt.is_settled:
+        if attempt.outcome is not None:
             return
         if attempt.stopping is not None:
             outcome = attempt.stopping
@@ -151,7 +149,6 @@ class Stage:
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
         if attempt.is_registered:
             self.held.pop(attempt.claim.id, None)
-        attempt.is_settled = True
         attempt.outcome = outcome
         self._ended(attempt, outcome)
 
@@ -159,11 +156,8 @@ class Stage:
         """Let the run be seen as active: from now on others have their turn before it ends."""
         if not attempt.is_registered:
             attempt.is_registered = True
-            run = attempt.run or SimulatedRun.of(attempt)
-            if run.timetable is not None:
-                run.timetable.active[run.id] = run
-            self.held[run.id] = attempt
-            self._open_runs[run.id] = run
+            self._opened(attempt)
+            self.held[attempt.claim.id] = attempt
             deadline = attempt.claim.started_at + round(attempt.claim.timeout_s * 1_000_000)
             # After everything else of its instant: who ends just in time has ended.
             self._add(attempt, deadline, lambda _moment: self._run_out(attempt), _LAST)
@@ -214,7 +208,7 @@ class Stage:
         baton = self._baton
         if baton.is_over:
             raise Dismissed
-        if attempt.is_settled or attempt.is_revoked:
+        if attempt.outcome is not None or attempt.is_revoked:
             raise FenceLost(attempt.claim.id, attempt.claim.fence)
         if not baton.is_mine:
             raise BacktestError(
@@ -294,7 +288,7 @@ class Stage:
 
     def _run_out(self, attempt: Attempt) -> None:
         """The attempt has slept past its timeout."""
-        if attempt.is_settled:
+        if attempt.outcome is not None:
             return
         reason = f"timeout of {attempt.claim.timeout_s:g} s"
         if attempt.coroutine is None:
@@ -311,7 +305,7 @@ class Stage:
         )
 
     def _ran_on(self, attempt: Attempt) -> None:
-        if not attempt.is_settled:
+        if attempt.outcome is None:
             self._give_up(attempt, "its coroutine ignores its cancellation and runs on")
 
     def overdue(self) -> Attempt | None:
@@ -337,7 +331,7 @@ class Stage:
     def _give_up(self, attempt: Attempt, detail: str = "") -> None:
         claim = attempt.claim
         self._revoke(attempt.algorithm, lambda: FenceLost(claim.id, claim.fence))
-        if not attempt.is_settled:
+        if attempt.outcome is None:
             attempt.context.request_cancel(f"timeout of {claim.timeout_s:g} s")
             self._settle(attempt, timed_out(attempt, stopped=False, detail=detail))
 
@@ -351,7 +345,7 @@ class Stage:
         return (
             attempt is not None
             and attempt.claim.fence == holder.fence
-            and not attempt.is_settled
+            and attempt.outcome is None
             and not attempt.is_revoked
         )
 
@@ -359,7 +353,7 @@ class Stage:
         """Return how many runs of each task are running."""
         found: dict[str, int] = {}
         for attempt in {*self.held.values(), *self._executing}:
-            if not attempt.is_settled:
+            if attempt.outcome is None:
                 found[attempt.state.name] = found.get(attempt.state.name, 0) + 1
         return found
 

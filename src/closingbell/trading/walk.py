@@ -57,6 +57,11 @@ class MarketWalk:
         """Return (instant, phase) of the next moment, or None after the last."""
         return None if self.ahead is None else self.ahead[:2]
 
+    def step(self) -> MarketMoment | None:
+        """Go on, and return what is next then."""
+        self.ahead = ahead = next(self._moments, None)
+        return ahead
+
     def pop(self) -> MarketMoment:
         """Return the next moment and go on.
 
