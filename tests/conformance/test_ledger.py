@@ -521,7 +521,7 @@ _IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
     "a fill of nothing": ({"entries": [fill("0")]}, "entries_fill_is_whole"),
     "a fill of no order": ({"entries": [fill(order_id=None)]}, "entries_fill_is_whole"),
     "a fill without a symbol": ({"entries": [fill(symbol=None)]}, "entries_fill_is_whole"),
-    "a fee below zero": ({"entries": [fill(fee=Decimal("-0.01"))]}, "entries_fee_not_negative"),
+    "a fee that is no number": ({"entries": [fill(fee=Decimal("NaN"))]}, "entries_fee_is_decimal"),
     "an amount that is no number": ({"entries": [cash("NaN")]}, "entries_amount_is_decimal"),
     "a split that moves cash": (
         {"entries": [split("2")._replace(amount=Decimal(1))]},

@@ -35,7 +35,7 @@ def _fills(draw: st.DrawFn) -> Entry:
         quantity=signed,
         price=price,
         amount=-signed * price,
-        fee=draw(st.sampled_from([Decimal(0), Decimal("0.35"), Decimal("1.00")])),
+        fee=draw(st.sampled_from([Decimal(0), Decimal("0.35"), Decimal("1.00"), Decimal("-0.15")])),
         currency="EUR" if symbol == "BTC/EUR" else "USD",
     )
 

@@ -40,9 +40,8 @@ class Attempt:
         self.ledger = ledger
         self.fence = fence
         self.desk = Desk(ledger=ledger, clock=SystemClock())
-        self.account = self.desk.add(
-            AccountTerms(cash=D(10_000), currency="USDT"), exchange.broker(**options)
-        )
+        self.broker = exchange.broker(**options)
+        self.account = self.desk.add(AccountTerms(cash=D(10_000), currency="USDT"), self.broker)
 
     def place(
         self,
@@ -164,7 +163,7 @@ def test_every_order_of_the_account_is_cancelled_where_the_exchange_cannot_do_it
     local_exchange: LocalExchange,
 ) -> None:
     attempt = Attempt(local_exchange, MemoryLedger())
-    broker: Any = attempt.account.broker
+    broker: Any = attempt.broker
     broker._client.api.has["cancelAllOrders"] = False
     orders = [
         attempt.place(type=OrderType.LIMIT, limit_price=D(price), quantity=quantity, symbol=symbol)

@@ -33,7 +33,7 @@ class Entry(NamedTuple):
         at: when, in microseconds since the epoch.
         currency: of `amount` and `fee`.
         amount: what came into the account (negative: went out), before the fee.
-        fee: what the trade cost on top, 0 or more.
+        fee: what the trade cost on top; below 0 for a rebate.
         symbol: of a fill, a dividend or a split.
         quantity: of a fill, what came in (negative: went out); of a dividend, what was held.
         price: of a fill, per unit; of a dividend, the amount per unit; of a split, the ratio.

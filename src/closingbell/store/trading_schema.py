@@ -199,7 +199,6 @@ entries = Table(
         is_one_of("kind", ("fill", "cash", "dividend", "split", "charge")),
         name="desk_entries_kind_known",
     ),
-    CheckConstraint(_not_negative("fee"), name="desk_entries_fee_not_negative"),
     CheckConstraint(
         "kind <> 'fill' OR (symbol IS NOT NULL AND order_id IS NOT NULL AND "
         f"{_not_zero('quantity')})",

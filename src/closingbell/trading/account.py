@@ -19,6 +19,7 @@ from closingbell.core.error import NoPrice
 from closingbell.core.ledger import AccountRecord, Ledger, Snapshot
 from closingbell.core.order import Order, Side
 from closingbell.trading import valuation
+from closingbell.trading.broker.heard import heard
 from closingbell.trading.broker.protocol import Broker
 from closingbell.trading.buying_power import buying_power, coming, reserved
 from closingbell.trading.drawdown import moved_peak
@@ -77,7 +78,7 @@ class Account(MarkedBook):
         """
         record = self.record = ledger.account(terms.name)
         super().__init__(terms, record)
-        self.broker = broker
+        self.broker = heard(broker)
         self.lock = threading.RLock()
         self.lane = threading.RLock()
         self.round_trips: list[RoundTrip] | None = [] if keep_round_trips else None

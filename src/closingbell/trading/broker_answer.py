@@ -7,7 +7,6 @@ from collections.abc import Callable
 from closingbell.core.ledger import OrderChange
 from closingbell.core.order import Order, OrderState
 from closingbell.trading.broker.protocol import Activity, OrderReport
-from closingbell.trading.broker.soundness import sound_report
 from closingbell.trading.draft import Draft
 
 _ENDED = (OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REJECTED)
@@ -60,7 +59,7 @@ def book_activity(draft: Draft, told: Activity, stored: Callable[[str], Order | 
             booked.add(name)
             draft.fill(order, execution._replace(external_id=name))
     for report in told.reports:
-        order = order_of(sound_report(account.broker.kind, report).order_id)
+        order = order_of(report.order_id)
         if order is not None:
             follow_report(draft, order, report)
     draft.mark()

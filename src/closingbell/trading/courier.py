@@ -16,7 +16,6 @@ from closingbell.trading.account import Account
 from closingbell.trading.attempt_orders import NEVER_SENT
 from closingbell.trading.bookkeeper import Bookkeeper
 from closingbell.trading.broker.protocol import OrderReport
-from closingbell.trading.broker.soundness import as_broker_error, sound_activity, sound_report
 from closingbell.trading.broker_answer import book_activity, follow_report
 from closingbell.trading.draft import Draft
 
@@ -52,19 +51,19 @@ class Courier:
         broker = account.broker
         for again in (True, False):
             try:
-                report = sound_report(broker.kind, broker.submit(order))
+                report = broker.submit(order)
             except BrokerRejected as problem:
                 self.move(account, order, OrderState.REJECTED, problem.problem)
                 raise
-            except Exception as problem:
+            except BrokerError as problem:
                 # It may have arrived: only the broker knows.
                 try:
-                    found = self._ask(account, order)
-                except Exception:
-                    raise as_broker_error(broker.kind, problem) from problem
+                    found = broker.find(order)
+                except BrokerError:
+                    raise problem from None
                 if found is None:
                     if not again:
-                        raise as_broker_error(broker.kind, problem) from problem
+                        raise
                     order = self._stamp(account, order, holder)
                     if order.state is not OrderState.NEW:
                         return
@@ -78,7 +77,7 @@ class Courier:
         with self._books.ledger.holding(f"order {order.id}"):
             order = self._books.ledger.order(order.id) or order
             if order.state is OrderState.NEW:
-                report = self._ask(account, order)
+                report = account.broker.find(order)
                 if report is not None:
                     self._follow(account, order, report)
                 else:
@@ -108,11 +107,6 @@ class Courier:
         with account.lock:
             draft = self._books.settle(account, decide, holder)
             return draft.orders.get(order.id) or self.current(account, order)
-
-    def _ask(self, account: Account, order: Order) -> OrderReport | None:
-        """Ask the broker for an order; None = it never saw it."""
-        answer = account.broker.find(order)
-        return None if answer is None else sound_report(account.broker.kind, answer)
 
     def _follow(self, account: Account, order: Order, report: OrderReport) -> None:
         """Write down what the broker says of an order.
@@ -171,7 +165,7 @@ class Courier:
         return [self.current(account, order) for order in doubtful]
 
     def _recover(self, account: Account, order: Order, patience_s: float) -> None:
-        report = self._ask(account, order)
+        report = account.broker.find(order)
         if report is not None:
             self._follow(account, order, report)
             return
@@ -194,7 +188,7 @@ class Courier:
         self._books.check(account, holder)
         kind = account.broker.kind
         if order.state is OrderState.NEW:
-            report = self._ask(account, order)
+            report = account.broker.find(order)
             if report is not None:
                 self._follow(account, order, report)
             else:
@@ -204,7 +198,7 @@ class Courier:
                 self.move(account, order, OrderState.CANCELLED, NEVER_SENT)
             order = self.current(account, order)
         if order.is_working:
-            self._follow(account, order, sound_report(kind, account.broker.cancel(order)))
+            self._follow(account, order, account.broker.cancel(order))
         return self.newest(account, order)
 
     def sync(self, account: Account) -> int:
@@ -213,8 +207,8 @@ class Courier:
             if self._books.shared:
                 account.refresh(self._books.ledger)
             working = account.ranked()
-        answer = account.broker.activity(working, account.memory.get("broker", {}))
-        told, now = sound_activity(account.broker.kind, answer), self._clock.micros()
+        told = account.broker.activity(working, account.memory.get("broker", {}))
+        now = self._clock.micros()
 
         def decide() -> Draft:
             draft = self._books.draft(account, now)

@@ -91,7 +91,7 @@ class Dealer:
         """Let a broker tell a price that nobody knows yet."""
         if ticket.symbol not in account.prices:
             quote = account.broker.quote(ticket.symbol)
-            if quote is not None and quote.price.is_finite() and quote.price > 0:
+            if quote is not None:
                 with account.lock:
                     account.quote(quote.symbol, quote.at, quote.price)
                     account.revalue()

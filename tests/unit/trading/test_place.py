@@ -326,7 +326,13 @@ def test_fee_in_a_third_currency_is_a_charge_and_one_in_units_makes_the_position
         {"price": 0},
         {"price": "NaN"},
         {"quantity": "Infinity"},
-        {"fee": Decimal(-1)},
+        {"fee": Decimal("sNaN")},
+        {"fee": 0.5},
+        {"fee": Decimal("1e16")},
+        {"fee_currency": 7},
+        {"external_id": 7},
+        {"external_id": "t\x00"},
+        {"note": b"x"},
     ],
 )
 def test_trade_that_cannot_be_is_refused_and_nothing_of_the_answer_is_booked(
@@ -339,6 +345,20 @@ def test_trade_that_cannot_be_is_refused_and_nothing_of_the_answer_is_booked(
     with pytest.raises(BrokerNonsense, match=order.id):
         rig.desk.sync("main")
     assert seen(rig.cash, rig.held()) == (1000, 0)
+
+
+def test_rebates_are_fees_below_zero_in_whatever_they_are_paid() -> None:
+    rig, exchange = remote()
+    for number, currency in enumerate([None, "BTC", "BNB"], 1):
+        order = rig.place("buy", 1, symbol="BTC/USD")
+        exchange.trade(order.id, 1, 100, fee=d("-0.01"), fee_currency=currency)
+        rig.desk.sync("main")
+        assert len(rig.fills()) == number
+    book = rig.account.book
+    assert book.quantity("BTC/USD") == d("3.01")
+    assert book.cash == {"USD": d("700.01"), "BNB": d("0.01")}
+    assert book.holdings["BTC/USD"].realized == d("0.01")
+    assert book.charges == {"BNB": d("0.01")}
 
 
 @pytest.mark.parametrize("answer", [None, "yes", 5, {"state": "open"}])

@@ -322,8 +322,7 @@ def test_broker_without_books_of_its_own_differs_in_nothing() -> None:
         matches = True
 
     office = Office(Matching())
-    assert isinstance(office.account.broker, Matching)
-    office.account.broker.held = {"USD": D(1)}
+    office.bank.held = {"USD": D(1)}
 
     assert office.reconcile() == []
 

@@ -102,17 +102,15 @@ class CcxtAnswers:
         if len(paid) > 1:
             raise BrokerNonsense(self.name, f"trade {name} has fees in {len(paid)} currencies")
         currency, cost = next(iter(paid.items()), (None, ZERO))
-        note = f"a rebate of {-cost} {currency or ''} is not booked".rstrip() if cost < 0 else None
         return Execution(
             order_id,
             int(at) * MILLISECOND,
             quantity,
             price,
-            max(cost, ZERO),
+            cost,
             currency,
             # Exchanges count their trades by symbol.
             f"{self.name}:{text(line, 'symbol') or ''}:{name}",
-            note,
         )
 
     def amount(self, given: Any, what: str) -> Decimal:

@@ -25,10 +25,11 @@ class Execution(NamedTuple):
 
     Attributes:
         order_id: the client order id.
-        at: when it traded, in microseconds since the epoch.
+        at: when it traded, in microseconds since the epoch, by the broker's clock; it is booked
+            as told, before the order's own time too.
         quantity: how much, above 0.
         price: per unit, slippage included.
-        fee: 0 or more, in `fee_currency` (None = the symbol's quote currency).
+        fee: below 0 for a rebate; in `fee_currency` (None = the symbol's quote currency).
         external_id: the broker's name of this trade, unique within the account.
         note: what a person should know.
     """

@@ -440,7 +440,6 @@ def _make_desk() -> None:
         sa.Column("note", sa.Text(), nullable=True),
         sa.Column("archived_at", sa.BigInteger(), nullable=True),
         *_decimals("desk_entries", "amount", "fee", "quantity", "price"),
-        sa.CheckConstraint("fee NOT LIKE '-%'", name="desk_entries_fee_not_negative"),
         sa.CheckConstraint(
             "kind <> 'cash' OR symbol IS NULL", name="desk_entries_cash_has_no_symbol"
         ),
