@@ -46,7 +46,7 @@ class AttemptOrders:
             for order in orders
             if order.fence < by.fence
             and order.id == client_order_id(by.run_id, order.ordinal)
-            and _counts(order)
+            and counts(order)
         ]
 
     def next_ordinal(self) -> int:
@@ -88,7 +88,7 @@ class AttemptOrders:
             order = self._ledger.order(order_id)
             if order is not None and (order.account, order.run_id) != (ticket.account, run_id):
                 raise OrderRefused("key", key, "a name that no other order has")
-            if order is None or run_id is None or _counts(order):
+            if order is None or run_id is None or counts(order):
                 return order_id, order
             number += 1
 
@@ -131,7 +131,7 @@ def _shape(asked: Order | Ticket) -> tuple[str, str, Side, OrderType]:
     return (asked.account, asked.symbol, asked.side, asked.type)
 
 
-def _counts(order: Order) -> bool:
+def counts(order: Order) -> bool:
     """Whether an order was or may be traded: one that certainly was not is made anew."""
     if order.state is OrderState.REJECTED:
         return False

@@ -17,7 +17,7 @@ from closingbell.core.ledger import Holder
 from closingbell.core.order import Order, OrderState, client_order_id
 from closingbell.trading.account import Account
 from closingbell.trading.admission import admit, sound
-from closingbell.trading.attempt_orders import AttemptBook, AttemptOrders
+from closingbell.trading.attempt_orders import AttemptBook, AttemptOrders, counts
 from closingbell.trading.bookkeeper import Bookkeeper
 from closingbell.trading.courier import Courier
 from closingbell.trading.draft import Draft
@@ -43,12 +43,13 @@ class Dealer:
         ticket = sound(ticket)
         attempt = self._attempts.of(by)
         with attempt.lock, account.lane:
-            met = attempt.meet(ticket)
-            if met is not None:
+            while (met := attempt.meet(ticket)) is not None:
                 met = self._courier.current(account, met)
-                if met.state is not OrderState.NEW:
+                if met.state is OrderState.NEW:
+                    met = self._courier.meet(account, met, holder)
+                # Recovery may have cancelled it a moment ago: then it is placed anew.
+                if by.run_id is None or counts(met):
                     return met
-                return self._courier.meet(account, met, holder)
             if account.broker.matches:
                 return self._store(account, ticket, attempt, holder)
             self._ask_price(account, ticket)

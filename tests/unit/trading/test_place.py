@@ -21,7 +21,7 @@ from closingbell.core.error import (
     OrderRefused,
     StoreUnavailable,
 )
-from closingbell.core.ledger import Change, Holder
+from closingbell.core.ledger import Change, Holder, OrderChange
 from closingbell.core.order import OrderState, OrderType, Side, client_order_id
 from closingbell.trading.attempt_orders import NEVER_SENT
 from closingbell.trading.broker.protocol import OrderReport
@@ -503,6 +503,36 @@ def test_order_that_never_arrived_is_not_sent_late_by_recovery() -> None:
     assert (order.state, order.reason) == (OrderState.CANCELLED, NEVER_SENT)
     assert exchange.sent == []
     assert rig.place("buy", 1, run="r", fence=2).ordinal == 2
+
+
+@pytest.mark.parametrize("key", [None, "entry"])
+def test_order_that_recovery_cancels_while_the_next_attempt_waits_for_it_is_placed_anew(
+    key: str | None,
+) -> None:
+    rig, exchange = remote(shared=True)
+    exchange.plan = ["crash before"]
+    with pytest.raises(Crash):
+        rig.place("buy", 1, run="r", fence=1, key=key)
+    (lost,) = rig.ledger.orders("main")
+    holding = rig.ledger.holding
+
+    def hold_after_recovery(name: str) -> Any:
+        rig.ledger.record(
+            Change(
+                rig.ledger.account("main"),
+                order_changes=[OrderChange(lost.id, OrderState.CANCELLED, 1, reason=NEVER_SENT)],
+            )
+        )
+        rig.ledger.holding = holding  # type: ignore[method-assign]
+        return holding(name)
+
+    rig.ledger.holding = hold_after_recovery  # type: ignore[method-assign]
+    order = rig.place("buy", 1, run="r", fence=2, key=key)
+
+    assert order.state is OrderState.OPEN
+    assert exchange.sent == [order.id]
+    assert order.id != lost.id
+    assert rig.order(lost).state is OrderState.CANCELLED
 
 
 def test_order_that_its_attempt_is_sending_is_left_alone_by_recovery() -> None:
