@@ -1,0 +1,75 @@
+"""Actor: who is at work, as the audit ledger names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import StrEnum
+from typing import NamedTuple
+
+from closingbell.core.call import current_call
+
+
+class ActorKind(StrEnum):
+    """What kind of somebody."""
+
+    PERSON = "person"
+    API_TOKEN = "api token"  # noqa: S105  (names a kind, and is no secret)
+    COMMAND_LINE = "command line"
+    APP_CODE = "app code"
+    SYSTEM = "system"
+
+
+class Actor(NamedTuple):
+    """Somebody who does something.
+
+    Attributes:
+        name: such as "ann" or "ann@desk-1".
+        kind: how they came in.
+        reason: why they do what they do, where the act itself does not say.
+    """
+
+    name: str
+    kind: ActorKind
+    reason: str | None = None
+
+
+_UNNAMED = Actor("app", ActorKind.APP_CODE)
+
+_current: ContextVar[Actor | None] = ContextVar("closingbell_actor", default=None)
+
+
+def current_actor() -> Actor:
+    """Return who is at work in this context.
+
+    Without `acting_as` that is the task whose run calls, else the app's own code.
+    """
+    actor = _current.get()
+    if actor is not None:
+        return actor
+    call = current_call.get()
+    if call is None:
+        return _UNNAMED
+    return Actor(call.claim.task, ActorKind.APP_CODE, f"run {call.claim.id}")
+
+
+@contextmanager
+def acting_as(
+    name: str, kind: ActorKind = ActorKind.APP_CODE, reason: str | None = None
+) -> Iterator[Actor]:
+    """Let what is done in the `with` block be somebody's.
+
+    It holds for this thread or coroutine and what it awaits, not for threads it starts.
+
+    Args:
+        name: who.
+        kind: how they came in.
+        reason: why; an act that is given a reason of its own keeps that.
+    """
+    actor = Actor(name, kind, reason)
+    token = _current.set(actor)
+    try:
+        yield actor
+    finally:
+        _current.reset(token)
