@@ -33,6 +33,7 @@ from closingbell.trading.algorithm import Algorithm
 from closingbell.trading.desk import Desk
 from closingbell.trading.local_time import LocalTime
 from closingbell.trading.market.catalogue import BarCatalogue
+from closingbell.trading.market.deferred import DeferredBars
 from closingbell.trading.market.demo import DEMO_VENUE, demo_bars
 from closingbell.trading.market.layered import LayeredBars
 from closingbell.trading.market.reader import MarketReader
@@ -134,7 +135,8 @@ class TradingFloor:
         """
         if self._settings.data is not None:
             return self.catalogue
-        return LayeredBars(self.catalogue, demo_bars(session_hours(DEMO_VENUE)))
+        history = DeferredBars(lambda: demo_bars(session_hours(DEMO_VENUE)))
+        return LayeredBars(self.catalogue, history)
 
     def _data_root(self) -> str | Path:
         if self._settings.data is not None:
