@@ -15,7 +15,7 @@ from closingbell.core.registry import TaskRegistry
 from closingbell.core.retry import RetryPolicy
 from closingbell.core.run import Run, Settlement
 from closingbell.core.task import TaskDefinition
-from closingbell.desk_setup import check_accounts
+from closingbell.desk_setup import check_accounts, takes_algorithm
 from closingbell.explain import explain
 from closingbell.handle import RunHandle
 from closingbell.intake import Intake
@@ -138,8 +138,13 @@ class Machinery:
                 self._works = True
                 if self._floor is not None:
                     self._floor.start()
-                elif self._accounts or self.store.ledger.accounts():
-                    self.floor  # noqa: B018  (making it starts it)
+                elif (
+                    self._accounts
+                    or any(map(takes_algorithm, self.registry))
+                    or self.store.ledger.accounts()
+                ):
+                    # Making it starts it, before the first task is due.
+                    self.floor  # noqa: B018
             fresh: SchedulerLoop | None = None
             if (scheduler or worker) and self._scheduler is None:
                 fresh = self._scheduler = SchedulerLoop(

@@ -1,8 +1,7 @@
 """The task page's blocks run as their authors wrote them, but for the import line.
 
-The blocks of the page's "Common Task Examples" and its conditional task need the portfolio,
-positions and market data of the trading object, which is not here yet; of those only the
-declaration is held here.
+Here: their declarations, and the blocks that trade nothing. The blocks that need an account run
+together in `test_task_page_modes.py`, which holds each call to what it did.
 """
 
 from __future__ import annotations
@@ -87,9 +86,9 @@ from datetime import datetime, timezone
 from runpy import run_path
 import closingbell.app
 from closingbell.core.clock import ScaledClock
-# Two seconds before the page's 2 AM.
+# Before the page's 2 AM by as long as a loaded machine may need to open a new database.
 closingbell.app.SystemClock = lambda: ScaledClock(
-    datetime(2026, 3, 2, 1, 59, 58, tzinfo=timezone.utc), speed=2.0
+    datetime(2026, 3, 2, 1, 59, 40, tzinfo=timezone.utc), speed=4.0
 )
 run_path(sys.argv[1], run_name="__main__")
 """
@@ -239,7 +238,6 @@ def test_task_monitor_reports_failures_and_overdue_tasks_in_any_zone(
 
 
 def test_conditional_task_declares_an_hourly_schedule(app: App) -> None:
-    """Its body needs the portfolio of the trading object, which is a later issue."""
     app.add_task(block("conditional_task")["ConditionalRebalanceTask"]())
 
     next_run = app.get_task_status()["conditional_rebalance"]["next_run"]
