@@ -122,11 +122,13 @@ class Intake:
             Whether there is something to do after the commit: runs, or new market data.
         """
         started = any(fact.type == MARKET_DATA_UPDATE for fact in facts)
+        # Once for each type: the other writers wait meanwhile.
+        triggers = {kind: self._store.events.triggers(kind) for kind in {f.type for f in facts}}
         for fact in facts:
             event_id = self._ids.next()
             happened_at = _instant(fact.data.get("at"), self._clock)
             submissions = started_by(
-                self._store.events.triggers(fact.type),
+                triggers[fact.type],
                 fact.data,
                 event_id,
                 self._registry,
