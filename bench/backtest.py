@@ -1,13 +1,12 @@
-"""A year of one-minute bars with twenty scheduled tasks, and one strategy beside backtesting.py.
+"""A year of one-minute bars with twenty scheduled tasks.
 
-    python bench/backtest.py [--minutes 525600] [--only year|strategy|memory] [--json FILE]
+    python bench/backtest.py [--minutes 525600] [--only year|memory] [--json FILE]
 
 year       one symbol, a bar each minute, and twenty tasks: 5 minutes, 15 minutes, hours, days and
            cron; some read the portfolio, one trades. How many clock-and-ledger events a second.
-strategy   the crossing of two moving averages, all in or all out, on the same bars in both.
-memory     the year from Parquet, after a quarter of it and after all of it.
+memory     stored bars: a quarter of the year, the year, and four such years.
 
-Each part runs in a process of its own.
+Each part runs in a process of its own. `bench/trading.py` runs them with all else about trading.
 """
 
 from __future__ import annotations
@@ -19,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,16 +36,21 @@ from closingbell import App, create_app  # noqa: E402
 from closingbell.core.bar import Bar  # noqa: E402
 from closingbell.core.clock import to_micros  # noqa: E402
 
-START = datetime(2023, 1, 1, tzinfo=UTC)
+# Four years from here have passed.
+START = datetime(2022, 1, 1, tzinfo=UTC)
 YEAR = 525_600
 SYMBOL = "BTC/USD"
-FAST, SLOW = 60, 240
 _MINUTE = 60_000_000
 
 
 def bars(count: int) -> list[Bar]:
     """Return one-minute bars that wander as a price does."""
-    chance, price, made = Random(7), 30_000.0, []
+    return list(wandering(count))
+
+
+def wandering(count: int) -> Iterator[Bar]:
+    """Yield them one by one: four years at once would be a gigabyte."""
+    chance, price = Random(7), 30_000.0
     start = to_micros(START)
     for number in range(count):
         opened = Decimal(f"{price:.2f}")
@@ -55,8 +60,7 @@ def bars(count: int) -> list[Bar]:
         at = start + number * _MINUTE
         high, low = max(opened, closed) + spread, min(opened, closed) - spread
         volume = Decimal(1 + number % 9)
-        made.append(Bar(SYMBOL, at, at + _MINUTE, opened, high, low, closed, volume))
-    return made
+        yield Bar(SYMBOL, at, at + _MINUTE, opened, high, low, closed, volume)
 
 
 def new_app(folder: str) -> App:
@@ -121,6 +125,7 @@ def year(minutes: int) -> dict[str, Any]:
         "simulation_s": round(simulated_s, 2),
         "events": events.total,
         "events_per_s": round(events.total / simulated_s),
+        "events_per_cpu_s": round(events.total / cpu_s),
         "market": events.market,
         "firings": events.firings,
         "entries": events.entries,
@@ -130,122 +135,23 @@ def year(minutes: int) -> dict[str, Any]:
     }
 
 
-def strategy(minutes: int) -> dict[str, Any]:
-    data = bars(minutes)
-    return {"minutes": minutes, **_ours(data), **_theirs(data)}
-
-
-def _ours(data: list[Bar]) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        app = new_app(folder)
-        closes: deque[Decimal] = deque(maxlen=SLOW)
-        sums = [Decimal(0), Decimal(0)]
-        state = {"was": 0, "in": False}
-
-        @app.task(interval="1m")
-        def crossing(algorithm: Any) -> None:
-            price = algorithm.get_price(SYMBOL)
-            if len(closes) == SLOW:
-                sums[1] -= closes[0]
-            if len(closes) >= FAST:
-                sums[0] -= closes[-FAST]
-            closes.append(price)
-            sums[0] += price
-            sums[1] += price
-            if len(closes) < SLOW:
-                return
-            side = 1 if sums[0] * SLOW > sums[1] * FAST else -1
-            if side != state["was"] and state["was"]:
-                if side > 0:
-                    algorithm.create_buy_order(target_symbol=SYMBOL, percentage=0.99)
-                    state["in"] = True
-                elif state["in"]:
-                    algorithm.close_position(SYMBOL)
-                    state["in"] = False
-            state["was"] = side
-
-        began = time.perf_counter()
-        report = app.backtest(START + timedelta(minutes=1), data={SYMBOL: data}, store=False, fee=0)
-        seconds = time.perf_counter() - began
-        app.stop()
-    failed = report.tasks["crossing"].last_error
-    return {
-        "closingbell_s": round(seconds, 2),
-        "closingbell_trades": len(report.round_trips),
-        "closingbell_final": str(report.equity[-1].value),
-        "closingbell_error": failed,
-    }
-
-
-def _theirs(data: list[Bar]) -> dict[str, Any]:
-    import warnings
-
-    import pandas as pd
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from backtesting import Backtest, Strategy
-
-        index = pd.to_datetime([bar.start for bar in data], unit="us")
-        frame = pd.DataFrame(
-            {
-                "Open": [float(bar.open) for bar in data],
-                "High": [float(bar.high) for bar in data],
-                "Low": [float(bar.low) for bar in data],
-                "Close": [float(bar.close) for bar in data],
-                "Volume": [float(bar.volume) for bar in data],
-            },
-            index=index,
-        )
-
-        class Crossing(Strategy):  # type: ignore[misc, unused-ignore]
-            def init(self) -> None:
-                close = self.data.Close.s
-                self.fast = self.I(lambda: close.rolling(FAST).mean())
-                self.slow = self.I(lambda: close.rolling(SLOW).mean())
-                self.was = 0
-
-            def next(self) -> None:
-                side = 1 if self.fast[-1] > self.slow[-1] else -1
-                if side != self.was and self.was:
-                    if side > 0:
-                        self.buy(size=0.99)
-                    elif self.position:
-                        self.position.close()
-                self.was = side
-
-        began = time.perf_counter()
-        # A unit of a millionth, so that fractions can be bought as ours does.
-        scaled = frame.assign(
-            **{name: frame[name] / 1e6 for name in ("Open", "High", "Low", "Close")}
-        )
-        stats = Backtest(scaled, Crossing, cash=100_000, commission=0).run()
-        seconds = time.perf_counter() - began
-    return {
-        "backtesting_py_s": round(seconds, 2),
-        "backtesting_py_trades": int(stats["# Trades"]),
-        "backtesting_py_final": round(float(stats["Equity Final [$]"]), 2),
-    }
-
-
 def memory(minutes: int) -> dict[str, Any]:
-    """Return the peak of resident memory after a quarter of the year, and after all of it."""
+    """Return the peak of resident memory for a quarter of the year, the year, and four years."""
     grown: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         app = desk(folder)
-        step = 20_000
-        data = bars(minutes)
-        for first in range(0, minutes, step):
-            app.market_data.store(SYMBOL, data[first : first + step], timeframe="1m", facts=False)
+        made = wandering(4 * minutes)
+        while batch := list(islice(made, 20_000)):
+            app.market_data.store(SYMBOL, batch, timeframe="1m", facts=False)
         app.stop()
-        del data
-        for part in (4, 1):
-            script = f"from bench.backtest import stored; stored({folder!r}, {minutes // part})"
+        for name, part in (("quarter", minutes // 4), ("year", minutes), ("four", 4 * minutes)):
+            script = f"from bench.backtest import stored; stored({folder!r}, {part})"
             ran = subprocess.run(
                 [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
             )
             numbers = json.loads(ran.stdout)
-            grown |= {f"{name}_of_1_in_{part}": value for name, value in numbers.items()}
+            grown |= {f"{name}_{what}": value for what, value in numbers.items()}
+    grown["growth_mb"] = grown["four_peak_mb"] - grown["year_peak_mb"]
     return {"minutes": minutes, **grown}
 
 
@@ -276,7 +182,7 @@ def peak_mb() -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
-PARTS = {"year": year, "strategy": strategy, "memory": memory}
+PARTS = {"year": year, "memory": memory}
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ class Metric:
 
     def goal(self, row: Row) -> float | None:
         """What was aimed at for one of our rows."""
-        place = "worker" if row.variant[-1].isdigit() else "embedded"
+        place = "worker" if row.variant[-1:].isdigit() else "embedded"
         for key in (place, row.store, ""):
             if key in self.goals:
                 return self.goals[key]
@@ -53,6 +53,8 @@ class Metric:
 
 
 _BARE = {"sqlite": "raw-sqlite", "pg": "raw-pg"}
+_BACKTESTERS = ("backtesting.py", "investing-algorithm-framework")
+_LOOP = {"sqlite": "bare-loop"}
 _LATE = {"": 1.0}
 _LATE_99 = {"": 2.5}
 
@@ -86,6 +88,40 @@ METRICS = (
     Metric("W8", "import_rss_mib", "RSS after it, MiB", goals={"": 35.0}),
     Metric("W8", "ready_s", "start to ready, s", goals={"": 1.0}),
     Metric("W8", "first_result_s", "to the first result, s"),
+    Metric("T1", "bars_per_cpu_s", "daily bars per processor second", True, ceilings=_LOOP),
+    Metric("T1", "bars_per_s", "daily bars/s, wall", True, ceilings=_LOOP),
+    Metric("T1", "seconds_of_it", "whole backtest, s"),
+    Metric("T1", "cpu_s", "of it processor, s"),
+    Metric("T1", "round_trips", "round trips"),
+    Metric("T1", "peak_mib", "peak RSS MiB"),
+    Metric("T1M", "bars_per_cpu_s", "one-minute bars per processor second", True, ceilings=_LOOP),
+    Metric("T1M", "bars_per_s", "one-minute bars/s, wall", True, ceilings=_LOOP),
+    Metric("T1M", "seconds_of_it", "whole backtest, s"),
+    Metric("T1M", "cpu_s", "of it processor, s"),
+    Metric("T1M", "round_trips", "round trips"),
+    Metric("T1M", "peak_mib", "peak RSS MiB"),
+    Metric("T2", "whole_s", "a year, s", goals={"": 10.0}),
+    Metric("T2", "whole_cpu_s", "of it processor, s"),
+    Metric("T2", "events_per_cpu_s", "events per processor second", True, {"": 150e3}),
+    Metric("T2", "events_per_s", "events/s, wall", True),
+    Metric("T3", "quarter_peak_mb", "a quarter of a year, MiB"),
+    Metric("T3", "year_peak_mb", "a year, MiB"),
+    Metric("T3", "four_peak_mb", "four years, MiB"),
+    Metric("T3", "growth_mb", "four years over one, MiB", goals={"": 10.0}),
+    Metric("T4", "idle_moments_per_s", "nothing held, moments/s", True),
+    Metric("T4", "moments_per_s", "a position held, moments/s", True, {"": 150e3}),
+    Metric("T4", "ten_moments_per_s", "ten positions of ten symbols, moments/s", True),
+    Metric("T4", "fills_per_s", "an order and its fill, fills/s", True),
+    Metric("T5", "read_bars_per_s", "read, bars/s", True),
+    Metric("T5", "stored_bars_per_s", "stored, bars/s", True),
+    Metric("T5", "bytes_a_bar", "bytes a bar"),
+    Metric("T6", "changes_per_s", "changes/s", True),
+    Metric("T6", "p50_ms", "p50 ms"),
+    Metric("T6", "p99_ms", "p99 ms"),
+    Metric("T6", "read_entries_per_s", "journal read, entries/s", True),
+    Metric("T7", "backtest_s", "ten years of days, s"),
+    Metric("T7", "page_s", "its page, s"),
+    Metric("T7", "page_kib", "KiB"),
 )
 
 TITLES = {
@@ -98,6 +134,17 @@ TITLES = {
     "W6": "Pure Python on two processes, against two bare processes",
     "W7": "Memory of the idle service",
     "W8": "Import and start",
+}
+
+TRADING = {
+    "T1": "Two averages cross, daily bars",
+    "T1M": "Two averages cross, 50,000 one-minute bars",
+    "T2": "A year of one-minute bars, twenty tasks",
+    "T3": "Memory, from stored bars",
+    "T4": "The desk and the in-memory ledger alone",
+    "T5": "Bars in Parquet",
+    "T6": "The ledger of a store",
+    "T7": "Ten years of days, and the report's page",
 }
 
 
@@ -225,7 +272,8 @@ class Standing:
         if self.ceiling is None:
             return "–"
         fraction = self.figure.median / self.ceiling.median
-        return f"{shown(self.ceiling.median)}, {fraction:.0%} of it"
+        percent = f"{fraction:.0%}" if fraction > 0.01 else f"{fraction:.2%}"
+        return f"{shown(self.ceiling.median)}, {percent} of it"
 
 
 def standings(record: Record) -> Iterator[Standing]:
@@ -258,11 +306,40 @@ def workload_table(record: Record, workload: str) -> list[list[str]]:
     return table
 
 
+def trading_table(record: Record) -> list[list[str]]:
+    """Our trading figures beside goals, peers and the bare loop."""
+    words = {True: "yes", False: "no", None: ""}
+    table = [["", "median", "goal", "reached", *_BACKTESTERS, "bare loop"]]
+    for each in standings(record):
+        metric = each.metric
+        if metric.workload not in TRADING:
+            continue
+        peers = [
+            (ROW[name], record.figure(name, metric.workload, metric.field)) for name in _BACKTESTERS
+        ]
+        table.append(
+            [
+                f"{metric.workload} {each.row.name}: {metric.title}",
+                shown(each.figure.median),
+                "–" if each.goal is None else shown(each.goal),
+                words[each.reached],
+                *(
+                    each.against((row, f) if f else None).removeprefix(row.name).strip()
+                    for row, f in peers
+                ),
+                each.of_ceiling,
+            ]
+        )
+    return table
+
+
 def standing_table(record: Record) -> list[list[str]]:
     """Our numbers beside goals, peers and bare loops."""
     words = {True: "yes", False: "no", None: ""}
     table = [["", "median", "goal", "reached", "best peer", "best on this store", "bare loop"]]
     for each in standings(record):
+        if each.metric.workload not in TITLES:
+            continue
         table.append(
             [
                 f"{each.metric.workload} {each.row.name}: {each.metric.title}",
@@ -277,15 +354,15 @@ def standing_table(record: Record) -> list[list[str]]:
     return table
 
 
-def print_tables(paths: Sequence[Path]) -> None:
+def print_tables(paths: Sequence[Path], workloads: Sequence[str] = tuple(TITLES)) -> None:
     """Show what was measured, for a terminal."""
     record = Record(paths)
-    for workload, title in TITLES.items():
+    for workload in workloads:
         if record.rows(workload):
-            print(f"\n{workload} {title}")
+            print(f"\n{workload} {(TITLES | TRADING)[workload]}")
             _print(workload_table(record, workload))
     print("\nAgainst the goals, the best peers and the bare loops")
-    _print(standing_table(record))
+    _print(trading_table(record) if workloads[0] in TRADING else standing_table(record))
     for failure in record.failures:
         print(f"failed: {failure['row']} {failure['workload']}: {failure['error']}")
 

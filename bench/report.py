@@ -1,10 +1,10 @@
 """Write docs/reference/benchmarks.md from recorded measurements.
 
-    python bench/report.py                       the newest file in bench/results
+    python bench/report.py                       the files of the newest day in bench/results
     python bench/report.py A.jsonl B.jsonl       these together
 
 The page is made whole each time. What only a person can say, what bounds a number that falls
-short, is kept in bench/bounds.md and copied in.
+short, is kept in bench/bounds.md and bench/trading_bounds.md and copied in.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,10 +22,13 @@ if __name__ == "__main__":
 from bench.figures import (  # noqa: E402
     ROW,
     TITLES,
+    TRADING,
+    Figure,
     Record,
     shown,
     standing_table,
     standings,
+    trading_table,
     workload_table,
 )
 from bench.hot_path import STAGES  # noqa: E402
@@ -33,6 +36,7 @@ from bench.hot_path import STAGES  # noqa: E402
 PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
 RESULTS = ROOT / "bench" / "results"
 BOUNDS = ROOT / "bench" / "bounds.md"
+TRADING_BOUNDS = ROOT / "bench" / "trading_bounds.md"
 HOT_PATH = RESULTS / "hot_path.jsonl"
 
 _HEAD = """# Benchmarks
@@ -74,13 +78,38 @@ PostgreSQL runs with the settings that initdb writes, on loopback TCP; Redis wit
 measurement has a process and an empty store of its own.
 """
 
+_TRADING = """## Trading
+
+    .venv/bin/python bench/trading.py                            closingbell, backtesting.py, a bare loop
+    .venv/bin/python bench/trading.py --python OTHER/bin/python  and investing-algorithm-framework
+
+The same bars and the same rules in each: the means of the last ten and fifty closes cross; a fixed number of
+units is bought and sold at the next open, for no fee. Every system made the same round trips at the same prices
+(`trips_sha256` in the recorded lines). The machine did other work meanwhile, so processor time stands beside wall
+time, and compares better. They are not the same thing: closingbell calls a task at each close,
+through its registry, triggers, priorities and outcomes, with `Decimal` and a journal; backtesting.py calls one
+method in a loop over arrays of floats. That is what its lead buys and leaves out.
+
+| | |
+|---|---|
+| T1 | GOOG's daily bars from 2004-08-19 to 2013-03-01, 2,148 of them, shipped with closingbell; the backtest and its report, without the reading of the bars (investing-algorithm-framework's reading is part of its run) |
+| T1M | the same rules on 50,000 one-minute bars that wander; investing-algorithm-framework was left out, since it would take longer than all else together |
+| T2 | 525,600 one-minute bars of one symbol; 20 tasks every 5, 10 and 15 minutes, hourly, 4-hourly, daily, on weekdays and 15 minutes before XNYS closes; 9 read the portfolio, one trades. An event is a moment of the market, a firing, or an entry of the journal |
+| T3 | T2 on bars stored in Parquet: peak resident memory for a quarter of the year, the year, and four such years |
+| T4 | a desk, an account, and the in-memory ledger, by processor time; a moment is an opening or a closing with its fills, marks, drawdown and facts; no clock and no tasks |
+| T5 | 200,000 one-minute bars stored with all checks, and read again as a backtest reads them |
+| T6 | 2,000 changes of one account, each an order, its fill and its end in a commit of its own |
+| T7 | five stocks from 2003 to 2012, a task at each close; the page of the report with all its charts |
+
+"""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("results", nargs="*", type=Path, help="default: the newest")
     parser.add_argument("--page", type=Path, default=PAGE)
     given = parser.parse_args()
-    write_page(given.results or [_newest()], given.page)
+    write_page(given.results or _newest(), given.page)
     print(f"wrote {given.page}")
     return 0
 
@@ -91,17 +120,21 @@ def write_page(results: Sequence[Path], page: Path) -> None:
     page.write_text("\n".join(_page(Record(results))) + "\n")
 
 
-def _newest() -> Path:
+def _newest() -> list[Path]:
+    """The engine's files and trading's, of the newest day of each."""
     found = sorted(RESULTS.glob("20*.jsonl"))
     if not found:
         raise SystemExit("nothing is recorded: run `make bench` first")
-    return found[-1]
+    kinds = [
+        [path for path in found if path.stem.endswith("-trading") is it] for it in (False, True)
+    ]
+    return [path for kind in kinds for path in kind if path.name[:10] == kind[-1].name[:10]]
 
 
 def _page(record: Record) -> list[str]:
     parts = [_HEAD, *_machine(record), "## Where closingbell stands", ""]
     parts += _markdown(standing_table(record))
-    parts += ["", "## Where it falls short", "", *_short(record), ""]
+    parts += ["", "## Where it falls short", "", *_short(record, TITLES), ""]
     if BOUNDS.exists():
         parts += [BOUNDS.read_text().strip(), ""]
     parts += _hot_path()
@@ -114,7 +147,8 @@ def _page(record: Record) -> list[str]:
                 *_markdown(workload_table(record, workload)),
                 "",
             ]
-    parts += ["## How each system was set", "", *_markdown(_settings(record)), ""]
+    parts += ["## How each system was set", "", *_markdown(_settings(record, TITLES)), ""]
+    parts += _trading(record)
     if record.failures:
         parts += ["## Measurements that failed", ""]
         parts += [f"- {f['row']} {f['workload']}: {f['error']}" for f in record.failures]
@@ -148,9 +182,11 @@ def _machine(record: Record) -> list[str]:
     return lines
 
 
-def _short(record: Record) -> list[str]:
+def _short(record: Record, workloads: Mapping[str, str]) -> list[str]:
     lines = []
     for each in standings(record):
+        if each.metric.workload not in workloads:
+            continue
         if each.reached is not False or each.goal is None:
             continue
         value = each.figure.median
@@ -200,8 +236,31 @@ def _hot_path() -> list[str]:
     ]
 
 
-def _settings(record: Record) -> list[list[str]]:
-    measured = {row.name for workload in TITLES for row in record.rows(workload)}
+def _trading(record: Record) -> list[str]:
+    if not any(record.rows(workload) for workload in TRADING):
+        return []
+    loads = [record.figure(row.name, w, "load_before") for w in TRADING for row in record.rows(w)]
+    load = Figure(tuple(value for each in loads if each for value in each.values))
+    parts = [_TRADING, f"Load average before each measurement, on two cores: {load}.", ""]
+    parts += [*_markdown(trading_table(record)), ""]
+    parts += ["### What trading falls short of", "", *_short(record, TRADING), ""]
+    if TRADING_BOUNDS.exists():
+        parts += [TRADING_BOUNDS.read_text().strip(), ""]
+    for workload, title in TRADING.items():
+        if record.rows(workload):
+            table = _markdown(workload_table(record, workload))
+            parts += [f"### {workload} {title}", "", *table, ""]
+    return [
+        *parts,
+        "### How each backtester was set",
+        "",
+        *_markdown(_settings(record, TRADING)),
+        "",
+    ]
+
+
+def _settings(record: Record, workloads: Mapping[str, str]) -> list[list[str]]:
+    measured = {row.name for workload in workloads for row in record.rows(workload)}
     table = [["row", "settings; all else is its default", "what is safe, what is kept"]]
     for row in ROW.values():
         if row.name in measured:

@@ -35,11 +35,16 @@ class Row:
 
     @property
     def is_ours(self) -> bool:
-        return self.module == "closingbell"
+        return self.module.startswith("closingbell")
 
     @property
     def is_raw(self) -> bool:
-        return self.module == "ceilings"
+        return self.module in ("ceilings", "bare_loop")
+
+    @property
+    def needs_python(self) -> bool:
+        """Whether a backtester does not live beside our own dependencies."""
+        return self.module == "investing_algorithm_framework"
 
     @property
     def store(self) -> str:
@@ -245,5 +250,55 @@ ROWS = (
         workloads=("W1", "W2"),
         many=50_000,
         settings="the same loop on asyncpg",
+    ),
+    Row(
+        "closingbell",
+        "closingbell_backtest",
+        "",
+        "",
+        workloads=("T1", "T1M", "T2", "T3", "T4", "T5", "T6", "T7"),
+        settings="`Decimal`; the strategy is a task of each bar's close, run by the engine that runs"
+        " it live; running sums of the last closes; report, trades and task ledger made, not stored;"
+        " T6: on SQLite, WAL, synchronous FULL",
+        durability="T6: committed before it returns; backtests keep theirs in memory until asked",
+    ),
+    Row(
+        "closingbell-ledger-pg",
+        "closingbell_backtest",
+        "",
+        "",
+        "postgres",
+        workloads=("T6",),
+        settings="PostgreSQL's defaults, loopback TCP",
+        durability="committed before it returns",
+    ),
+    Row(
+        "backtesting.py",
+        "backtesting_py",
+        "",
+        "",
+        workloads=("T1", "T1M"),
+        settings="floats; both means computed for all bars at once by pandas, as its documentation"
+        " does; one symbol, no tasks, no clock",
+        durability="nothing is kept",
+    ),
+    Row(
+        "investing-algorithm-framework",
+        "investing_algorithm_framework",
+        "",
+        "",
+        workloads=("T1",),
+        settings="event backtest, bars from CSV, means of the window of 90 calendar days that it hands"
+        " to the strategy each calendar day, weekends too; bars are stamped with their opening",
+        durability="orders, trades and snapshots in a store of its own",
+    ),
+    Row(
+        "bare-loop",
+        "bare_loop",
+        "",
+        "",
+        workloads=("T1", "T1M"),
+        settings="one Python loop over the bars with `Decimal`: means, one position, cash, value, peak",
+        durability="nothing is kept",
     ),
 )

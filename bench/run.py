@@ -46,13 +46,13 @@ _GIVE_UP_S = {"W2": 400.0, "W5M": 500.0}
 
 def main() -> int:
     given = _arguments()
-    rows = _rows(given.rows, given.peer_python, given.redis_server)
+    rows = _rows(given.rows, given.workloads, given.peer_python, given.redis_server)
     out = given.out or RESULTS / f"{datetime.now(UTC):%Y-%m-%dT%H%M}.jsonl"
     out.parent.mkdir(parents=True, exist_ok=True)
     turn_s = measure_turn_s()
     with contextlib.ExitStack() as stack, out.open("a") as file:
         servers = _start_servers(stack, [row for row, _ in rows], given.redis_server)
-        about = {"machine": _machine(servers), "turn_s": turn_s, "settings": given.set}
+        about = {"machine": machine(servers), "turn_s": turn_s, "settings": given.set}
         _keep(file, {**about, "rows": [row.name for row, _ in rows]})
         for number in range(1, given.passes + 1):
             for workload in given.workloads:
@@ -100,7 +100,10 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _rows(
-    names: tuple[str, ...] | None, peer_pythons: list[str], redis_program: str | None
+    names: tuple[str, ...] | None,
+    workloads: tuple[str, ...],
+    peer_pythons: list[str],
+    redis_program: str | None,
 ) -> list[tuple[Row, str]]:
     """Each row that can run, with the interpreter that can import it."""
     unknown = set(names or ()) - {row.name for row in ROWS}
@@ -108,7 +111,7 @@ def _rows(
         raise SystemExit(f"no such row: {', '.join(sorted(unknown))}")
     found = []
     for row in ROWS:
-        if names and row.name not in names:
+        if (names and row.name not in names) or not set(row.workloads) & set(workloads):
             continue
         if row.server == "redis" and not redis_program:
             print(f"left out: {row.name} (no redis-server)")
@@ -218,7 +221,8 @@ def _wait(child: subprocess.Popen[str], give_up_s: float) -> tuple[str, str]:
         return child.communicate()
 
 
-def _machine(servers: dict[str, Any]) -> dict[str, Any]:
+def machine(servers: dict[str, Any]) -> dict[str, Any]:
+    """Return what the figures were measured on."""
     import psutil
 
     about: dict[str, Any] = {

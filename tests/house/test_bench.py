@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.backtest import wandering
+from bench.crossing import Line, write
 from bench.figures import METRICS, Record, standings, workload_table
 from bench.report import write_page
 from bench.rows import ROWS
@@ -32,7 +34,7 @@ def test_rows_have_names_of_their_own_and_adapters_that_exist() -> None:
     """A row names an adapter of bench/peers, or a bare loop."""
     assert len(set(NAMES)) == len(NAMES)
     for row in ROWS:
-        folder = ROOT / "bench" / ("" if row.is_raw else "peers")
+        folder = ROOT / "bench" / ("" if row.module == "ceilings" else "peers")
         assert (folder / f"{row.module}.py").is_file(), row.name
         assert row.settings, row.name
 
@@ -110,3 +112,43 @@ def test_failed_measurement_is_in_no_median_and_is_named_on_the_page(tmp_path: P
     assert workload_table(Record([path]), "W2")[1:] == [["closingbell-sqlite", "10,000"]]
     assert "- huey-sqlite W2: TimeoutError: 3 of 9" in page.read_text()
     assert "10,000, the goal was 40,000; 25% of the goal" in page.read_text()
+
+
+def test_backtesters_and_the_bare_loop_make_the_same_round_trips(tmp_path: Path) -> None:
+    """What is compared is the same strategy, to the cent."""
+    bars = tmp_path / "bars.csv"
+    write(bars, [Line(*bar[1:3], *(str(price) for price in bar[3:8])) for bar in wandering(1_500)])
+    found = set()
+    for adapter in ("closingbell_backtest", "backtesting_py", "bare_loop"):
+        folder = tmp_path / adapter
+        folder.mkdir()
+        command = [sys.executable, "-m", "bench.crossing", adapter, str(bars)]
+        ran = subprocess.run(
+            [*command, "--folder", str(folder)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert ran.returncode == 0, ran.stderr
+        numbers = json.loads(ran.stdout.splitlines()[-1])
+        assert numbers["round_trips"] > 5
+        found.add((numbers["round_trips"], numbers["trips_sha256"]))
+    assert len(found) == 1
+
+
+def test_page_has_trading_in_a_part_of_its_own_with_both_backtesters(tmp_path: Path) -> None:
+    """Trading's figures stand beside backtesters, not beside queues."""
+    path = record(
+        tmp_path,
+        *(
+            {"row": row, "workload": "T1", "pass": 1, "bars_per_cpu_s": value, "load_before": 0.5}
+            for row, value in (("closingbell", 4e3), ("backtesting.py", 4e4), ("bare-loop", 1e6))
+        ),
+    )
+    page = tmp_path / "page.md"
+    write_page([path], page)
+    engine, _, trading = page.read_text().partition("## Trading")
+    assert "backtesting.py" not in engine
+    assert "| 4,000 | – |  | 40,000, 0.10x | – | 1,000,000, 0.40% of it |" in trading
