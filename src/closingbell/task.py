@@ -35,7 +35,7 @@ class ScheduleOptions(TypedDict, total=False):
     """When something runs by itself, and how its firings become runs.
 
     At most one of these says when:
-        interval: "5m", "1h30m", "daily", "weekly", "monthly", or a timedelta.
+        interval: "5m", "1h30m", "daily", "weekly", "monthly", or a timedelta; None = none.
         time: the time of day for "daily", "weekly" and "monthly"; alone it means daily.
         day: the day for "weekly" ("MON") or "monthly" (1 to 31, or "last").
         cron: five fields, such as "0 9 * * MON".
@@ -52,7 +52,7 @@ class ScheduleOptions(TypedDict, total=False):
         blackout: windows without firings, such as "22:00-23:00".
     """
 
-    interval: str | timedelta
+    interval: str | timedelta | None
     time: str
     day: str | int
     cron: str

@@ -112,12 +112,16 @@ def _walk(app: App) -> None:
             opened = price
             path = [opened * (1 + chance.gauss(0, 0.001)) for _ in range(4)]
             price = path[-1]
-            values = [
-                D(f"{one:.2f}") for one in (opened, max(opened, *path), min(opened, *path), price)
-            ]
-            start = first + number * FIVE_MINUTES
-            bars.append(Bar(symbol, start, start + FIVE_MINUTES, *values, D(10)))
+            high, low = max(opened, *path), min(opened, *path)
+            start, end = first + number * FIVE_MINUTES, first + (number + 1) * FIVE_MINUTES
+            bars.append(
+                Bar(symbol, start, end, cents(opened), cents(high), cents(low), cents(price), D(10))
+            )
         app.market_data.store(symbol, bars, timeframe="5m")
+
+
+def cents(price: float) -> Decimal:
+    return D(f"{price:.2f}")
 
 
 def _intraday_tasks(app: App, course: Course) -> None:

@@ -40,6 +40,7 @@ def app(tmp_path: Path) -> Iterator[App]:
     task_scheduler = app.scheduler
 
     # As the document has it, from here ...
+    # fmt: off
     async def register_trading_events() -> None:
         # Market data events
         task_scheduler.schedule_event_trigger(
@@ -57,7 +58,8 @@ def app(tmp_path: Path) -> Iterator[App]:
         task_scheduler.schedule_event_trigger(
             "performance_report", "daily_close",
             {"report_type": "daily_summary"}, priority=3
-        )  # fmt: skip
+        )
+    # fmt: on
     # ... to here.
 
     asyncio.run(register_trading_events())
