@@ -97,6 +97,17 @@ def test_bars_that_cannot_be_right_are_refused(app: App, bars: list[Bar]) -> Non
         app.backtest("2024-01-01", "2024-02-01", {"AAPL": bars})
 
 
+def test_bars_of_another_timeframe_are_refused_with_the_way_to_name_it(app: App) -> None:
+    rows = [
+        {"time": f"2024-01-02T00:0{n}:00Z", "open": 1, "high": 1, "low": 1, "close": 1}
+        for n in range(5)
+    ]
+
+    with pytest.raises(MarketDataError, match="name timeframe="):
+        app.backtest(data={"BTC/USD": rows}, store=False)
+    assert app.backtest(data={"BTC/USD": rows}, store=False, timeframe="1m").events.bars == 5
+
+
 def test_a_window_that_the_venues_calendar_does_not_know_is_refused(app: App) -> None:
     bars = [bar(2)._replace(start=-(10**15), end=-(10**15) + 86_400_000_000)]
 

@@ -141,9 +141,15 @@ class Course:
         hours: SessionHours | None = None
         if main is None or main.calendar != _ALWAYS:
             hours = session_hours(main.calendar if main else "XNYS")
-        return load_data(
-            data, timeframe=timeframe, hours=hours, timezone=require_zone(self._timezone)
-        )
+        try:
+            return load_data(
+                data, timeframe=timeframe, hours=hours, timezone=require_zone(self._timezone)
+            )
+        except MarketDataError as problem:
+            if self._asked.timeframe is not None:
+                raise
+            advice = f"{problem.expected}; or, if these are no bars of {timeframe}, name timeframe="
+            raise MarketDataError(problem.symbol, problem.problem, advice, problem.row) from problem
 
     def _chosen_symbols(self) -> tuple[str, ...] | None:
         asked = self._asked.symbols

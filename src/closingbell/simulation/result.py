@@ -127,8 +127,8 @@ class EventCounts:
 
     @property
     def total(self) -> int:
-        """All of them, bars left out."""
-        return self.market + self.firings + self.runs + self.facts + self.wakeups + self.entries
+        """All of them, each once: bars count with their slices, runs with what started them."""
+        return self.market + self.firings + self.facts + self.wakeups + self.entries
 
 
 @dataclass(slots=True, kw_only=True)
