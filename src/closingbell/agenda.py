@@ -26,6 +26,9 @@ _log = logging.getLogger("closingbell")
 #: Before the id of the schedule that stands for a task's `after=`.
 DEPENDENCY = "after:"
 
+#: Why what a task declared once is taken away.
+_NO_MORE = "the task declares it no more"
+
 
 def is_dependency(schedule_id: str) -> bool:
     """Whether a stored schedule stands for `after=`, which no trigger fires."""
@@ -101,10 +104,10 @@ class Agenda:
         listening = {trigger.id for task in known for trigger in own_event_triggers(task)}
         for schedule_id, task_name in self._store.schedules.declared():
             if task_name in names and schedule_id not in declared:
-                self._store.schedules.remove(schedule_id)
+                self._store.schedules.remove(schedule_id, _NO_MORE)
         for trigger_id, task_name in self._store.events.declared():
             if task_name in names and trigger_id not in listening:
-                self._store.events.remove_trigger(trigger_id)
+                self._store.events.remove_trigger(trigger_id, _NO_MORE)
         for task in known:
             self.adopt(task)
 

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Unpack, overload
@@ -43,12 +43,14 @@ if TYPE_CHECKING:
     from closingbell.centre.monitor import TaskMonitor
     from closingbell.centre.retry_controller import RetryController
     from closingbell.centre.scheduler import TaskScheduler
+    from closingbell.core.actor import Actor
     from closingbell.core.event_trigger import EventTrigger
     from closingbell.desk_setup import BrokerOptions
     from closingbell.intake import Intake
     from closingbell.machinery import Machinery
     from closingbell.schedule_handle import ScheduleHandle
     from closingbell.simulation.report import Report
+    from closingbell.store.audit import StoredAudit
     from closingbell.store.store import Store
     from closingbell.trading.broker.protocol import Broker
     from closingbell.trading.desk import Desk
@@ -651,6 +653,25 @@ class App:
         from closingbell.aio import AsyncApp
 
         return AsyncApp(self)
+
+    @property
+    def audit(self) -> StoredAudit:
+        """Who did what: `records`, `verify`."""
+        return self.store.audit
+
+    @staticmethod
+    def acting_as(name: str, reason: str | None = None) -> AbstractContextManager[Actor]:
+        """Let what is done in a `with` block be somebody's, as the audit ledger names them.
+
+        It holds for the calling thread or coroutine.
+
+        Args:
+            name: who, such as "ann".
+            reason: why; a call that takes a reason of its own keeps that.
+        """
+        from closingbell.core.actor import acting_as
+
+        return acting_as(name, reason=reason)
 
     @property
     def store(self) -> Store:

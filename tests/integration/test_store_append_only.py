@@ -49,6 +49,11 @@ _REFUSED = {
     "desk_entries_stay": "UPDATE desk_entries SET amount = '1000000' WHERE seq = 3",
     "desk_entries_stay with the mark": "UPDATE desk_entries SET archived_at = 1, note = 'x' WHERE seq = 3",
     "desk_entries_remain": "DELETE FROM desk_entries WHERE seq = 3",
+    "audit_records_follow": "INSERT INTO audit_records (seq, acted_at, actor, actor_kind, action,"
+    " target_kind, target_id, previous_hash, hash) SELECT seq, acted_at, actor, actor_kind, action,"
+    " target_kind, target_id, previous_hash, hash FROM audit_records",
+    "audit_records_stay": "UPDATE audit_records SET actor = 'nobody'",
+    "audit_records_remain": "DELETE FROM audit_records",
 }
 
 
@@ -67,7 +72,7 @@ def test_statement_that_rewrites_history_is_refused(desk: Desk, guard: str) -> N
     assert after == before
 
 
-_TABLES = ("desk_accounts", "desk_orders", "desk_order_history", "desk_entries")
+_TABLES = ("desk_accounts", "desk_orders", "desk_order_history", "desk_entries", "audit_records")
 
 
 def test_every_guard_is_tried() -> None:

@@ -6,17 +6,22 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from closingbell.store.audit import StoredAudit
 from closingbell.store.codec import from_json, instant, to_json
 from closingbell.store.database import Database
 from closingbell.store.insert import insert_of
 from closingbell.store.schema import alerts
 
+#: So many of the alerts that are cleared together are named in the audit ledger.
+_NAMED = 100
+
 
 class StoredAlerts:
     """Raised alerts, until somebody clears them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: StoredAudit) -> None:
         self._database = database
+        self._audit = audit
 
     def put(
         self,
@@ -69,4 +74,10 @@ class StoredAlerts:
         if kind is not None:
             query = query.where(alerts.c.type == kind)
         with self._database.writing() as connection:
-            return connection.execute(query).rowcount
+            cleared = connection.execute(query.returning(alerts.c.id)).scalars().all()
+            if cleared:
+                named = {"count": len(cleared), "first": sorted(cleared)[:_NAMED]}
+                self._audit.append_on(
+                    connection, "alerts.cleared", "alerts", kind or "all", after=named
+                )
+            return len(cleared)

@@ -109,19 +109,41 @@ GUARDS = (
     Guard(
         "desk_entries_remain", "desk_entries", "DELETE", None, _LINE_STAYS.format("desk_entries")
     ),
+    Guard(
+        "audit_records_follow",
+        "audit_records",
+        "INSERT",
+        # More than one further is let through: where an end was cut off, life goes on.
+        "NEW.seq <= {last}",
+        "an audit record stands after all the others",
+    ),
+    Guard(
+        "audit_records_stay",
+        "audit_records",
+        "UPDATE",
+        None,
+        _LINE_STAYS.format("audit_records"),
+    ),
+    Guard(
+        "audit_records_remain",
+        "audit_records",
+        "DELETE",
+        None,
+        _LINE_STAYS.format("audit_records"),
+    ),
 )
 
-#: The column that tells whose lines are numbered.
-_OWNER = {"desk_entries": "account", "desk_order_history": "order_id"}
+#: The column that tells whose lines are numbered; None = all are of one row of numbers.
+_OWNER = {"desk_entries": "account", "desk_order_history": "order_id", "audit_records": None}
 
 _REFUSE = """CREATE FUNCTION closingbell_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = TG_ARGV[0];
 END $$"""
 
-_LAST = """CREATE FUNCTION closingbell_last_{table}(owner text) RETURNS bigint LANGUAGE plpgsql AS $$
+_LAST = """CREATE FUNCTION closingbell_last_{table}({given}) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-  RETURN (SELECT coalesce(max(seq), 0) FROM {table} WHERE {column} = owner);
+  RETURN (SELECT coalesce(max(seq), 0) FROM {table}{where});
 END $$"""
 
 
@@ -129,13 +151,20 @@ def guard_statements(dialect: str) -> list[str]:
     """Return the statements that make all guards on a database, in order."""
     if dialect == "sqlite":
         return [_sqlite_trigger(guard) for guard in GUARDS]
-    lasts = [_LAST.format(table=table, column=column) for table, column in _OWNER.items()]
+    lasts = [_postgres_last(table, column) for table, column in _OWNER.items()]
     return [_REFUSE, *lasts, *(_postgres_trigger(guard) for guard in GUARDS)]
 
 
+def _postgres_last(table: str, owner: str | None) -> str:
+    if owner is None:
+        return _LAST.format(table=table, given="", where="")
+    return _LAST.format(table=table, given="owner text", where=f" WHERE {owner} = owner")
+
+
 def _sqlite_trigger(guard: Guard) -> str:
-    owner = _OWNER.get(guard.table, "")
-    last = f"(SELECT coalesce(max(seq), 0) FROM {guard.table} WHERE {owner} = NEW.{owner})"
+    owner = _OWNER.get(guard.table)
+    mine = "" if owner is None else f" WHERE {owner} = NEW.{owner}"
+    last = f"(SELECT coalesce(max(seq), 0) FROM {guard.table}{mine})"
     when = "" if guard.when is None else f" WHEN {guard.when.format(last=last)}"
     return (
         f"CREATE TRIGGER {guard.name} BEFORE {guard.change} ON {guard.table}{when}"
@@ -144,7 +173,8 @@ def _sqlite_trigger(guard: Guard) -> str:
 
 
 def _postgres_trigger(guard: Guard) -> str:
-    last = f"closingbell_last_{guard.table}(NEW.{_OWNER.get(guard.table)})"
+    owner = _OWNER.get(guard.table)
+    last = f"closingbell_last_{guard.table}({'' if owner is None else f'NEW.{owner}'})"
     when = "" if guard.when is None else f" WHEN ({guard.when.format(last=last)})"
     return (
         f"CREATE TRIGGER {guard.name} BEFORE {guard.change} ON {guard.table} FOR EACH ROW{when}"

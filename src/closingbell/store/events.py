@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, insert, select
 
 from closingbell.core.run import RunItem, RunTemplate
+from closingbell.store.audit import StoredAudit
 from closingbell.store.codec import from_json
 from closingbell.store.database import Database
-from closingbell.store.insert import insert_on, upsert
+from closingbell.store.insert import insert_on, put_row
 from closingbell.store.schema import event_triggers, events
 
 
 class StoredEvents:
     """Event triggers, and the events that happened."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: StoredAudit) -> None:
         self._database = database
+        self._audit = audit
 
     def put_trigger(
         self,
@@ -40,14 +42,44 @@ class StoredEvents:
             "priority": priority,
             "source": source,
         }
+        key = {"id": trigger_id}
         with self._database.writing() as connection:
-            upsert(connection, event_triggers, {"id": trigger_id}, values, {"created_at": now})
+            before = put_row(connection, event_triggers, key, values, {"created_at": now})
+            if before is None:
+                self._audit.append_on(
+                    connection,
+                    "event_trigger.created",
+                    "event trigger",
+                    trigger_id,
+                    after=_told(values),
+                )
+            else:
+                self._audit.changed_on(
+                    connection,
+                    "event_trigger.changed",
+                    "event trigger",
+                    trigger_id,
+                    _told(before),
+                    _told(values),
+                )
 
-    def remove_trigger(self, trigger_id: str) -> bool:
+    def remove_trigger(self, trigger_id: str, reason: str | None = None) -> bool:
         """Delete an event trigger; returns whether it was there."""
+        gone = delete(event_triggers).where(event_triggers.c.id == trigger_id)
         with self._database.writing() as connection:
-            gone = delete(event_triggers).where(event_triggers.c.id == trigger_id)
-            return connection.execute(gone).rowcount == 1
+            row = connection.execute(gone.returning(event_triggers)).one_or_none()
+            if row is None:
+                return False
+            before = _told(row._mapping)
+            self._audit.append_on(
+                connection,
+                "event_trigger.removed",
+                "event trigger",
+                trigger_id,
+                before=before,
+                reason=reason,
+            )
+            return True
 
     def declared(self) -> list[tuple[str, str]]:
         """Return (id, task) of the triggers that tasks declare themselves."""
@@ -101,3 +133,9 @@ class StoredEvents:
         for row in rows:
             row["data"] = from_json(row["data"])
         return rows
+
+
+def _told(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return an event trigger as the audit ledger shows it."""
+    names = ("event_type", "task", "condition", "priority", "source")
+    return {**{name: values[name] for name in names}, "payload": from_json(values["payload"])}

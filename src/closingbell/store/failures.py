@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
+from closingbell.store.audit import StoredAudit
 from closingbell.store.codec import from_json, instant
 from closingbell.store.database import Database
 from closingbell.store.insert import upsert
@@ -15,8 +16,9 @@ from closingbell.store.schema import attempts, dismissals, literal, literals, ru
 class StoredFailures:
     """The list of failures, until somebody dismisses them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: StoredAudit) -> None:
         self._database = database
+        self._audit = audit
 
     def open(self, run_id: str | None = None, limit: int = 1_000) -> list[dict[str, Any]]:
         """Return failed runs and runs that wait for a retry, the newest first.
@@ -60,6 +62,7 @@ class StoredFailures:
             return False
         with self._database.writing() as connection:
             upsert(connection, dismissals, {"run_id": run_id}, {"dismissed_at": now})
+            self._audit.append_on(connection, "failure.dismissed", "run", run_id)
         return True
 
 

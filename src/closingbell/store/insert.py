@@ -40,6 +40,32 @@ def insert_of(connection: Any) -> Any:
     return insert_postgresql
 
 
+def put_row(
+    connection: Any,
+    table: Any,
+    key: Mapping[str, Any],
+    values: Mapping[str, Any],
+    at_first: Mapping[str, Any] | None = None,
+) -> dict[str, Any] | None:
+    """Insert a row, or change the one that has its key, as `upsert`.
+
+    Returns:
+        The row as it was, or None when it is new.
+    """
+    from sqlalchemy import select, update
+
+    mine = [table.c[name] == value for name, value in key.items()]
+    fresh = insert_of(connection)(table).values(**key, **values, **(at_first or {}))
+    fresh = fresh.on_conflict_do_nothing().returning(*(table.c[name] for name in key))
+    while connection.execute(fresh).first() is None:
+        # Held, so that what is told as before is what is changed.
+        row = connection.execute(select(table).where(*mine).with_for_update()).one_or_none()
+        if row is not None:
+            connection.execute(update(table).where(*mine).values(**values))
+            return dict(row._mapping)
+    return None
+
+
 def upsert(
     connection: Any,
     table: Any,

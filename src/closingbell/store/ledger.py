@@ -20,6 +20,8 @@ from closingbell.core.ledger import AccountRecord, Change, Holder, OrderChange, 
 from closingbell.core.order import Order
 from closingbell.store import ledger_sql as sql
 from closingbell.store.announcer import Announcer
+from closingbell.store.audit import StoredAudit
+from closingbell.store.audit_desk import account_opened, acts_of
 from closingbell.store.codec import to_json
 from closingbell.store.database import Database
 from closingbell.store.holding import Holding
@@ -42,8 +44,11 @@ from closingbell.store.ledger_sql import Writing, execute, write_all
 class StoredLedger:
     """The `Ledger` of both stores; see the port for the contract."""
 
-    def __init__(self, database: Database, announcer: Announcer, holding: Holding) -> None:
+    def __init__(
+        self, database: Database, announcer: Announcer, holding: Holding, audit: StoredAudit
+    ) -> None:
         self._database = database
+        self._audit = audit
         self._announcer = announcer
         self._holding = holding
         sqlite = database.dialect == "sqlite"
@@ -59,6 +64,11 @@ class StoredLedger:
             fresh = execute(connection, sql.OPEN, account_row(record)).rowcount == 1
             if fresh and deposit is not None:
                 execute(connection, sql.ADD_ENTRY, entry_row(deposit))
+            if fresh:
+                opened = account_opened(record)
+                self._audit.append_on(
+                    connection, "account.opened", "account", record.name, after=opened
+                )
             stored = _account(connection, record.name)
         for term in ("currency", "broker"):
             found, declared = getattr(stored, term), getattr(record, term)
@@ -82,6 +92,9 @@ class StoredLedger:
             self._claim(connection, change, placed)
             _write(connection, change, placed)
             started = self._announcer.announce(connection, change.facts)
+            if change.holder is None:
+                for act in acts_of(change):
+                    self._audit.append_on(connection, *act[:3], after=act.after, reason=act.reason)
         self._announcer.follow_up(started)
         return change.account.version + 1
 

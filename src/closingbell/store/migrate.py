@@ -9,6 +9,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, insert, inspect, select, text
 
 from closingbell.core.error import SchemaMismatch, StoreError
+from closingbell.store.audit import StoredAudit
 from closingbell.store.database import PostgresDatabase, SqliteDatabase
 from closingbell.store.schema import SCHEMA_REVISION, facts, metadata
 
@@ -32,13 +33,16 @@ def revision_of(connection: Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def prepare(database: SqliteDatabase | PostgresDatabase, upgrade: bool) -> str | None:
+def prepare(
+    database: SqliteDatabase | PostgresDatabase, upgrade: bool, audit: StoredAudit
+) -> str | None:
     """Make the schema present and current.
 
     Args:
         database: where.
         upgrade: whether an older schema may be upgraded; an empty database always
             gets the schema.
+        audit: where an upgrade is recorded.
 
     Returns:
         The revision that was found, or None for an empty database.
@@ -69,6 +73,14 @@ def prepare(database: SqliteDatabase | PostgresDatabase, upgrade: bool) -> str |
             _create(connection)
         elif found != SCHEMA_REVISION:
             _upgrade(connection)
+            audit.append_on(
+                connection,
+                "database.upgraded",
+                "database",
+                database.label,
+                before={"schema": found},
+                after={"schema": SCHEMA_REVISION},
+            )
     return found
 
 

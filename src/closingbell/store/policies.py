@@ -7,16 +7,18 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from closingbell.core.retry import RetryPolicy
+from closingbell.store.audit import StoredAudit
 from closingbell.store.database import Database
-from closingbell.store.insert import upsert
+from closingbell.store.insert import put_row
 from closingbell.store.schema import retry_policies
 
 
 class StoredPolicies:
     """What people decided about retries; it leads over what tasks declare."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: StoredAudit) -> None:
         self._database = database
+        self._audit = audit
 
     def put(self, task: str, policy: RetryPolicy, now: int) -> None:
         """Store a task's retry policy, or change it."""
@@ -28,7 +30,11 @@ class StoredPolicies:
             "updated_at": now,
         }
         with self._database.writing() as connection:
-            upsert(connection, retry_policies, {"task": task}, values)
+            before = put_row(connection, retry_policies, {"task": task}, values)
+            was = {} if before is None else {name: before[name] for name in values}
+            # The same policy set again is no act.
+            was["updated_at"] = now
+            self._audit.changed_on(connection, "retry_policy.set", "task", task, was, values)
 
     def all(self) -> dict[str, RetryPolicy]:
         """Return the stored policies by task; their delays are exact, without jitter."""

@@ -10,6 +10,7 @@ from sqlalchemy import and_, case, func, select, update
 from closingbell.core.clock import to_micros
 from closingbell.core.error import InvalidTransition, UnknownRun
 from closingbell.core.run import Attempt, Run, RunState
+from closingbell.store.audit import StoredAudit
 from closingbell.store.codec import instant, read_attempt, read_run, storable
 from closingbell.store.database import Database
 from closingbell.store.schema import attempts, literal, literals, rate_uses, run_logs, runs
@@ -20,13 +21,15 @@ _WITH_ERROR = ("raised", "timed_out", "lost")
 #: Ids that one statement names; both databases limit its parameters.
 _CHUNK = 10_000
 _RARE = ("failed", "cancelled", "skipped")
+_STANDING = select(runs.c.state, runs.c.cancel_requested_at).with_for_update()
 
 
 class StoredRuns:
     """The `Runs` of both stores; see the port for the contract."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: StoredAudit) -> None:
         self._database = database
+        self._audit = audit
 
     def get(self, run_id: str) -> Run:
         """Return one run with all its attempts, oldest first.
@@ -213,12 +216,15 @@ class StoredRuns:
             InvalidTransition: it has already ended.
         """
         with self._database.writing() as connection:
+            row = connection.execute(_STANDING.where(runs.c.id == run_id)).one_or_none()
             ended = connection.execute(
                 update(runs)
                 .where(runs.c.id == run_id, runs.c.state.in_(("scheduled", "pending")))
                 .values(state="cancelled", finished_at=now, reason=reason)
             )
-            if ended.rowcount == 1:
+            if row is not None and ended.rowcount == 1:
+                moved = ("run.cancelled", run_id, row.state, "cancelled", reason)
+                self._audit.moved_on(connection, *moved)
                 return "cancelled"
             asked = connection.execute(
                 update(runs)
@@ -228,14 +234,14 @@ class StoredRuns:
                     cancel_reason=func.coalesce(runs.c.cancel_reason, reason),
                 )
             )
-            if asked.rowcount == 1:
+            if row is not None and asked.rowcount == 1:
+                if row.cancel_requested_at is None:
+                    asked_of = ("run.cancelled", run_id, "running", "running", reason)
+                    self._audit.moved_on(connection, *asked_of)
                 return "running"
-            state = connection.execute(
-                select(runs.c.state).where(runs.c.id == run_id)
-            ).scalar_one_or_none()
-        if state is None:
+        if row is None:
             raise UnknownRun(run_id)
-        raise InvalidTransition(run_id, state, "cancelled")
+        raise InvalidTransition(run_id, row.state, "cancelled")
 
     def hasten(self, run_id: str, now: int) -> bool:
         """Let a scheduled run be claimed now; returns whether it was scheduled."""
@@ -245,6 +251,8 @@ class StoredRuns:
                 .where(runs.c.id == run_id, runs.c.state == "scheduled")
                 .values(state="pending", due_at=now)
             )
+            if due.rowcount == 1:
+                self._audit.moved_on(connection, "run.hastened", run_id, "scheduled", "pending")
             return due.rowcount == 1
 
     def retry(self, run_id: str, max_attempts: int, now: int, due_at: int | None = None) -> None:
@@ -265,6 +273,7 @@ class StoredRuns:
         again = case((runs.c.attempt >= 0, runs.c.attempt + max_attempts), else_=max_attempts)
         wanted = (*_FINAL, "scheduled")
         due_at = now if due_at is None else due_at
+        after = "pending" if due_at <= now else "scheduled"
         with self._database.writing(news=True) as connection:
             row = connection.execute(
                 select(runs).where(runs.c.id == run_id, runs.c.state.in_(wanted))
@@ -280,7 +289,7 @@ class StoredRuns:
                     .where(runs.c.id == run_id, runs.c.state == row.state)
                     .where(runs.c.fence == row.fence)
                     .values(
-                        state="pending" if due_at <= now else "scheduled",
+                        state=after,
                         due_at=due_at,
                         finished_at=None,
                         result=None,
@@ -295,6 +304,9 @@ class StoredRuns:
                 if changed.rowcount == 1:
                     if row.fence and ledgered is None:
                         _move_to_ledger(connection, row)
+                    self._audit.moved_on(
+                        connection, "run.retried", run_id, row.state, after, attempts=max_attempts
+                    )
                     return
             state = connection.execute(
                 select(runs.c.state).where(runs.c.id == run_id)

@@ -9,6 +9,8 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, upda
 
 from closingbell.core.error import UnknownSchedule
 from closingbell.core.port import Firing, LeftOut, Move
+from closingbell.store.audit import StoredAudit
+from closingbell.store.codec import from_json
 from closingbell.store.database import Database
 from closingbell.store.insert import insert_of
 from closingbell.store.schema import firings, literal, runs, schedules
@@ -20,8 +22,9 @@ _CHUNK = 500
 class StoredSchedules:
     """The `Schedules` of both stores; see the port for the contract."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: StoredAudit) -> None:
         self._database = database
+        self._audit = audit
 
     def put(
         self,
@@ -41,7 +44,7 @@ class StoredSchedules:
         """
         with self._database.writing(news=True) as connection:
             row = connection.execute(
-                select(schedules).where(schedules.c.id == schedule_id)
+                select(schedules).where(schedules.c.id == schedule_id).with_for_update()
             ).one_or_none()
             if row is not None and row.definition == definition and row.task == task:
                 # A calendar that ended has a next instant once a newer one is installed.
@@ -63,6 +66,14 @@ class StoredSchedules:
                     .where(schedules.c.id == schedule_id)
                     .values(**values, version=schedules.c.version + 1)
                 )
+                self._audit.changed_on(
+                    connection,
+                    "schedule.changed",
+                    "schedule",
+                    schedule_id,
+                    _told(row.task, row.definition),
+                    _told(task, definition),
+                )
                 return True
             result = connection.execute(
                 insert_of(connection)(schedules)
@@ -70,7 +81,16 @@ class StoredSchedules:
                 .on_conflict_do_nothing()
                 .returning(schedules.c.id)
             )
-            return result.first() is not None
+            if result.first() is None:
+                return False
+            self._audit.append_on(
+                connection,
+                "schedule.created",
+                "schedule",
+                schedule_id,
+                after={**_told(task, definition), "source": source},
+            )
+            return True
 
     def get(self, schedule_id: str) -> dict[str, Any]:
         """Return one schedule's row.
@@ -101,11 +121,27 @@ class StoredSchedules:
         with self._database.reading() as connection:
             return [(row.id, row.task) for row in connection.execute(query)]
 
-    def remove(self, schedule_id: str) -> bool:
+    def remove(self, schedule_id: str, reason: str | None = None) -> bool:
         """Delete a schedule; its firings and runs stay. Returns whether it was there."""
+        gone = (
+            delete(schedules)
+            .where(schedules.c.id == schedule_id)
+            .returning(schedules.c.task, schedules.c.definition, schedules.c.source)
+        )
         with self._database.writing(news=True) as connection:
-            result = connection.execute(delete(schedules).where(schedules.c.id == schedule_id))
-            return result.rowcount == 1
+            row = connection.execute(gone).one_or_none()
+            if row is None:
+                return False
+            before = {**_told(row.task, row.definition), "source": row.source}
+            self._audit.append_on(
+                connection,
+                "schedule.removed",
+                "schedule",
+                schedule_id,
+                before=before,
+                reason=reason,
+            )
+            return True
 
     def due(
         self, now: int, horizon: int, limit: int = 500, without: LeftOut = LeftOut()
@@ -217,13 +253,13 @@ class StoredSchedules:
 
     def pause(self, schedule_id: str, reason: str, until: int | None, now: int) -> None:
         """Stop a schedule from firing, until `until` or until it is resumed."""
-        self._change(
-            schedule_id, {"paused_at": now, "paused_reason": reason, "paused_until": until}
-        )
+        paused = {"paused_at": now, "paused_reason": reason, "paused_until": until}
+        self._change("schedule.paused", schedule_id, paused, reason)
 
     def resume(self, schedule_id: str, next_fire_at: int | None) -> None:
         """Let a schedule fire again, from `next_fire_at` on."""
         self._change(
+            "schedule.resumed",
             schedule_id,
             {
                 "paused_at": None,
@@ -233,14 +269,22 @@ class StoredSchedules:
             },
         )
 
-    def _change(self, schedule_id: str, values: dict[str, Any]) -> None:
+    def _change(
+        self, action: str, schedule_id: str, values: dict[str, Any], reason: str | None = None
+    ) -> None:
+        mine = schedules.c.id == schedule_id
         with self._database.writing(news=True) as connection:
-            changed = connection.execute(
-                update(schedules)
-                .where(schedules.c.id == schedule_id)
-                .values(**values, version=schedules.c.version + 1)
-            ).rowcount
-        if not changed:
+            held = select(*(schedules.c[name] for name in values)).where(mine).with_for_update()
+            row = connection.execute(held).one_or_none()
+            if row is not None:
+                connection.execute(
+                    update(schedules).where(mine).values(**values, version=schedules.c.version + 1)
+                )
+                before = dict(row._mapping)
+                self._audit.changed_on(
+                    connection, action, "schedule", schedule_id, before, values, reason
+                )
+        if row is None:
             self.get(schedule_id)
 
     def firings(self, schedule_id: str, limit: int = 100) -> Sequence[dict[str, Any]]:
@@ -268,6 +312,11 @@ class StoredSchedules:
         )
         with self._database.reading() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def _told(task: str, definition: str) -> dict[str, Any]:
+    """Return a definition as the audit ledger shows it."""
+    return {"task": task, **from_json(definition)}
 
 
 def _outside(without: LeftOut) -> list[Any]:

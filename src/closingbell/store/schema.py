@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 # They register the desk's tables and triggers in the metadata.
 import closingbell.store.append_only
+import closingbell.store.audit_schema
 import closingbell.store.trading_schema  # noqa: F401
 from closingbell.store.metadata import Word, is_one_of
 from closingbell.store.metadata import metadata as metadata

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from closingbell.core.clock import Clock
 from closingbell.store.alerts import StoredAlerts
 from closingbell.store.announcer import Announcer
+from closingbell.store.audit import StoredAudit
 from closingbell.store.backtests import StoredBacktests
 from closingbell.store.database import PostgresDatabase, SqliteDatabase, open_database
 from closingbell.store.events import StoredEvents
@@ -37,6 +38,7 @@ class Store:
     """The truth, by noun.
 
     Attributes:
+        audit: who did what.
         queue: submit, claim, settle: the hot verbs.
         runs: reading runs, cancel, retry, logs.
         schedules: schedules and their firings.
@@ -59,31 +61,32 @@ class Store:
         self.database = database
         self._known_engines: WeakSet[Engine] = WeakSet()
         self.dialect = database.dialect
+        self.audit = StoredAudit(database, clock)
         self.queue: SqliteQueue | PostgresQueue = (
             SqliteQueue(database, clock)
             if isinstance(database, SqliteDatabase)
             else PostgresQueue(database, clock)
         )
-        self.runs = StoredRuns(database)
-        self.schedules = StoredSchedules(database)
-        self.events = StoredEvents(database)
+        self.runs = StoredRuns(database, self.audit)
+        self.schedules = StoredSchedules(database, self.audit)
+        self.events = StoredEvents(database, self.audit)
         self.workers = StoredWorkers(database)
-        self.policies = StoredPolicies(database)
+        self.policies = StoredPolicies(database, self.audit)
         self.history = StoredHistory(database)
-        self.failures = StoredFailures(database)
+        self.failures = StoredFailures(database, self.audit)
         self.foreign = StoredForeign(database)
-        self.alerts = StoredAlerts(database)
+        self.alerts = StoredAlerts(database, self.audit)
         self.retention = Retention(database)
         self.announcer = Announcer(self.events, clock)
         holding = Holding(database)
-        self.ledger = StoredLedger(database, self.announcer, holding)
+        self.ledger = StoredLedger(database, self.announcer, holding, self.audit)
         self.manifest = StoredManifest(database, self.announcer)
         self.backtests = StoredBacktests(database)
         self.maintenance = StoredMaintenance(database, holding)
 
     def prepare(self, upgrade: bool = True) -> str | None:
         """Make the schema present and current; see `migrate.prepare`."""
-        return prepare(self.database, upgrade)
+        return prepare(self.database, upgrade, self.audit)
 
     @cached_property
     def id(self) -> str:

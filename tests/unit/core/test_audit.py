@@ -103,7 +103,8 @@ def test_field_that_is_altered_is_named_with_its_record(length: int, data: st.Da
     value = data.draw(
         (st.integers(0) if field == "at" else st.none() | st.text()).filter(lambda v: v != was)
     )
-    records[place] = records[place]._replace(**{field: value})
+    change: dict[str, Any] = {field: value}
+    records[place] = records[place]._replace(**change)
     assert (Problem.ALTERED, place + 1, place + 1) in found(records, head)
 
 

@@ -39,6 +39,9 @@ _SQLITE_GUARDS = (
     "CREATE TRIGGER desk_entries_follow BEFORE INSERT ON desk_entries WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) FROM desk_entries WHERE account = NEW.account) + 1 BEGIN SELECT RAISE(ABORT, 'the entries of an account are numbered 1, 2, 3 without gaps'); END",
     "CREATE TRIGGER desk_entries_stay BEFORE UPDATE OF account, seq, kind, happened_at, currency, amount, fee, symbol, quantity, price, order_id, run_id, task, external_id, note ON desk_entries BEGIN SELECT RAISE(ABORT, 'lines are added to desk_entries, and never changed or deleted'); END",
     "CREATE TRIGGER desk_entries_remain BEFORE DELETE ON desk_entries BEGIN SELECT RAISE(ABORT, 'lines are added to desk_entries, and never changed or deleted'); END",
+    "CREATE TRIGGER audit_records_follow BEFORE INSERT ON audit_records WHEN NEW.seq <= (SELECT coalesce(max(seq), 0) FROM audit_records) BEGIN SELECT RAISE(ABORT, 'an audit record stands after all the others'); END",
+    "CREATE TRIGGER audit_records_stay BEFORE UPDATE ON audit_records BEGIN SELECT RAISE(ABORT, 'lines are added to audit_records, and never changed or deleted'); END",
+    "CREATE TRIGGER audit_records_remain BEFORE DELETE ON audit_records BEGIN SELECT RAISE(ABORT, 'lines are added to audit_records, and never changed or deleted'); END",
 )
 
 _POSTGRES_GUARDS = (
@@ -54,6 +57,10 @@ END $$""",
 BEGIN
   RETURN (SELECT coalesce(max(seq), 0) FROM desk_order_history WHERE order_id = owner);
 END $$""",
+    """CREATE FUNCTION closingbell_last_audit_records() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN (SELECT coalesce(max(seq), 0) FROM audit_records);
+END $$""",
     "CREATE TRIGGER desk_accounts_advance BEFORE UPDATE ON desk_accounts FOR EACH ROW WHEN (NEW.version <> OLD.version + 1 OR NEW.seq < OLD.seq) EXECUTE FUNCTION closingbell_refuse('each change of an account raises its version by one')",
     "CREATE TRIGGER desk_accounts_stay BEFORE UPDATE OF name, currency, initial, broker, opened_at ON desk_accounts FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('an account keeps its name, currency and broker')",
     "CREATE TRIGGER desk_orders_stay BEFORE UPDATE OF id, account, symbol, side, type, time_in_force, created_at, effective_at, run_id, fence, ordinal, task, priority ON desk_orders FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('what was ordered never changes')",
@@ -65,11 +72,15 @@ END $$""",
     "CREATE TRIGGER desk_entries_follow BEFORE INSERT ON desk_entries FOR EACH ROW WHEN (NEW.seq <> closingbell_last_desk_entries(NEW.account) + 1) EXECUTE FUNCTION closingbell_refuse('the entries of an account are numbered 1, 2, 3 without gaps')",
     "CREATE TRIGGER desk_entries_stay BEFORE UPDATE OF account, seq, kind, happened_at, currency, amount, fee, symbol, quantity, price, order_id, run_id, task, external_id, note ON desk_entries FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('lines are added to desk_entries, and never changed or deleted')",
     "CREATE TRIGGER desk_entries_remain BEFORE DELETE ON desk_entries FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('lines are added to desk_entries, and never changed or deleted')",
+    "CREATE TRIGGER audit_records_follow BEFORE INSERT ON audit_records FOR EACH ROW WHEN (NEW.seq <= closingbell_last_audit_records()) EXECUTE FUNCTION closingbell_refuse('an audit record stands after all the others')",
+    "CREATE TRIGGER audit_records_stay BEFORE UPDATE ON audit_records FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('lines are added to audit_records, and never changed or deleted')",
+    "CREATE TRIGGER audit_records_remain BEFORE DELETE ON audit_records FOR EACH ROW EXECUTE FUNCTION closingbell_refuse('lines are added to audit_records, and never changed or deleted')",
 )
 
 
 def upgrade() -> None:
     """Make every table, index and trigger."""
+    _make_audit()
     _make_desk()
     op.create_table(
         "alerts",
@@ -359,6 +370,34 @@ def upgrade() -> None:
         sa.CheckConstraint("state IN ('alive', 'stopped', 'dead')", name="workers_state_known"),
         sa.PrimaryKeyConstraint("id"),
     )
+
+
+def _make_audit() -> None:
+    op.create_table(
+        "audit_records",
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("acted_at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", _WORD, nullable=False),
+        sa.Column("actor_kind", _WORD, nullable=False),
+        sa.Column("action", _WORD, nullable=False),
+        sa.Column("target_kind", _WORD, nullable=False),
+        sa.Column("target_id", _WORD, nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("before_json", sa.Text(), nullable=True),
+        sa.Column("after_json", sa.Text(), nullable=True),
+        sa.Column("previous_hash", _WORD, nullable=False),
+        sa.Column("hash", _WORD, nullable=False),
+        sa.CheckConstraint("seq >= 1", name="audit_records_seq_positive"),
+        sa.CheckConstraint(
+            "actor_kind IN ('person', 'api token', 'command line', 'app code', 'system')",
+            name="audit_records_actor_known",
+        ),
+        sa.CheckConstraint(
+            "length(previous_hash) = 64 AND length(hash) = 64", name="audit_records_hashes_whole"
+        ),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    op.create_index("audit_records_acted", "audit_records", ["acted_at", "seq"], unique=False)
 
 
 def _make_desk() -> None:
