@@ -99,7 +99,9 @@ def ours(app: App, frame: Any, fee: str | None) -> tuple[list[RoundTrip], Decima
         elif was and not is_above and algorithm.get_positions():
             algorithm.close_position("GOOG")
 
-    report = app.backtest(data={"GOOG": frame.rename_axis("date").reset_index()}, fee=fee, store=False)
+    report = app.backtest(
+        data={"GOOG": frame.rename_axis("date").reset_index()}, fee=fee, store=False
+    )
     app.stop()
     return list(report.round_trips), report.equity[-1].value
 
