@@ -135,9 +135,10 @@ class Algorithm(ContextNames, JournalCalls, MarketCalls):
         return self._local.show(self._seat.now())
 
     def sleep(self, seconds: float) -> None:
-        """Block for `seconds` of the desk's time; the market goes on meanwhile.
+        """Block for `seconds` of the desk's time, below 0 for none; the market goes on meanwhile.
 
         Raises:
+            ArgumentRefused: `seconds` is no finite number.
             RunCancelled: the run was cancelled or stopped meanwhile.
         """
         clock = self._seat.clock

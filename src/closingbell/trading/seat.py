@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from closingbell.core.amount import ONE, round_down
 from closingbell.core.call import Call
 from closingbell.core.clock import Clock, from_micros
-from closingbell.core.error import NoPrice, RunCancelled, UnknownSymbol
+from closingbell.core.error import ArgumentRefused, NoPrice, RunCancelled, UnknownSymbol
 from closingbell.core.ledger import Holder
 from closingbell.core.order import Order, Side
 from closingbell.trading.account import Account
@@ -27,6 +27,15 @@ from closingbell.trading.ticket import Ticket
 
 if TYPE_CHECKING:
     from closingbell.trading.desk import Desk
+
+_LONGEST_SLEEP_S = 100 * 366 * 86_400
+
+
+def _may_sleep(seconds: Any) -> bool:
+    try:
+        return not isinstance(seconds, str) and abs(float(seconds)) <= _LONGEST_SLEEP_S
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 class Seat:
@@ -97,7 +106,13 @@ class Seat:
         return self.due if self.clock.speed > 1 else self.clock.micros()
 
     def slumber(self, seconds: float) -> int:
-        """Note that the attempt sleeps for so long; return until when."""
+        """Note that the attempt sleeps for so long; return until when.
+
+        Raises:
+            ArgumentRefused: that is no finite number.
+        """
+        if not _may_sleep(seconds):
+            raise ArgumentRefused("seconds", seconds, "a number of seconds, at most 100 years")
         until = self.due if self.clock.speed > 1 else self.clock.micros()
         micros = round(max(seconds, 0) * 1_000_000)
         self.slept += micros

@@ -107,7 +107,10 @@ class TargetCalls(OrderCalls):
         account = self._seat.account(self._name)
         spare = to_decimal(tolerance, "tolerance")
         wanted: dict[str, Decimal] = {}
-        for name, given in weights.items():
+        told: Any = weights
+        if not isinstance(told, Mapping):
+            raise OrderRefused("weights", told, "fractions by symbol, such as {'AAPL': 0.5}")
+        for name, given in told.items():
             symbol = self._seat.resolve(account, name)
             if symbol in wanted:
                 raise OrderRefused("weights", name, f"{symbol} once")

@@ -52,8 +52,8 @@ class AccountTerms:
             SettingError: which one, and what would be right.
             MarketDataError: the timeframe cannot be read.
         """
-        if not self.name.strip():
-            raise SettingError("account", self.name, "a name")
+        if not self.name.strip() or not self.name.isprintable():
+            raise SettingError("account", self.name, "a name that can be printed")
         if not self.currency.strip():
             raise SettingError("currency", self.currency, "a currency such as 'USD'")
         for name, value, least in (

@@ -258,6 +258,12 @@ def test_now_is_naive_in_the_apps_zone(rig: AlgorithmRig) -> None:
     assert rig.algorithm().now() == local("2012-11-19 09:30")
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -float("inf"), "5", None, 1e300])
+def test_sleep_of_no_number_of_seconds_is_refused(rig: AlgorithmRig, seconds: Any) -> None:
+    with pytest.raises(ArgumentRefused, match="seconds"):
+        rig.algorithm().sleep(seconds)
+
+
 def test_sleep_waits_for_the_desks_time_and_moves_the_runs_own_instant(
     rig: AlgorithmRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -247,6 +247,12 @@ def test_target_weights_sell_before_they_buy_with_what_that_brings(rig: Algorith
     assert [rig.held("AAPL"), rig.held("IBM"), rig.cash] == [4, 30, 0]
 
 
+@pytest.mark.parametrize("weights", [None, [], "AAPL", [("AAPL", 0.5)], 0.5])
+def test_target_weights_that_name_no_symbols_are_refused(rig: AlgorithmRig, weights: Any) -> None:
+    with pytest.raises(OrderRefused, match="fractions by symbol"):
+        rig.algorithm().set_target_weights(weights)
+
+
 def test_target_weights_leave_what_is_near_enough_and_close_others_when_told(
     rig: AlgorithmRig,
 ) -> None:

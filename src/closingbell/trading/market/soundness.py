@@ -17,6 +17,8 @@ from closingbell.core.error import MarketDataError
 _LONGEST_SYMBOL = 64
 #: A day in which clocks are put back is an hour longer.
 _LONGER_DAY = 3_600 * 1_000_000
+#: The years that a calendar has, in microseconds since the epoch: 1 to 9999, less a day.
+_FIRST, _LAST = -62_135_510_400_000_000, 253_402_214_400_000_000
 #: What a file holds exactly: prices of so many digits, all numbers below 10**18 with so many
 #: decimal places.
 _PRICE_DIGITS, _PLACES = 18, 20
@@ -132,7 +134,8 @@ def _is_sound(symbol: str, bars: Sequence[Bar], longest: int, now: int | None) -
         and all(map(lt, starts, ends) if longest else map(int.__eq__, starts, ends))
         and all(map(le, ends, map(int.__add__, starts, repeat(longest))))
         and all(map(le, ends[:-1], starts[1:]) if longest else map(lt, ends[:-1], starts[1:]))
-        and (now is None or ends[-1] <= now)
+        and starts[0] >= _FIRST
+        and ends[-1] <= (_LAST if now is None else now)
     )
 
 
@@ -163,6 +166,8 @@ def _identity(symbol: str, bar: Bar) -> tuple[str, str] | None:
     for name in ("start", "end"):
         if type(value := getattr(bar, name)) is not int:
             return f"{name} is {value!r}", "expected whole microseconds since the epoch"
+        if not _FIRST <= value <= _LAST:
+            return f"{name} is {value}", "no calendar has it: expected microseconds since the epoch"
     return None
 
 

@@ -169,6 +169,12 @@ def test_upsert_that_overlaps_what_stays_changes_nothing() -> None:
     assert source.bars("X", "5m", 0, EVER) == series(4)
 
 
+@pytest.mark.parametrize("start", [-(10**17), 10**18, START * 1000])
+def test_bar_in_a_year_that_no_calendar_has_is_refused(start: int) -> None:
+    with pytest.raises(MarketDataError, match="no calendar has it"):
+        MemoryBars([bar(start)], timeframe="1m")
+
+
 def test_bars_that_go_back_are_refused() -> None:
     with pytest.raises(MarketDataError, match="row 1: the times go back"):
         MemoryBars(reversed(series(2)), timeframe="1m")
