@@ -59,9 +59,12 @@ def opened(app: App) -> Iterator[App]:
     Raises:
         StoreUnavailable: it is a SQLite file that is not there. Only starting makes one.
     """
+    from closingbell.cli.actor import at_the_keyboard
+
     require_database(app)
     try:
-        yield app
+        with at_the_keyboard():
+            yield app
     finally:
         app.stop(0.0)
 

@@ -24,13 +24,15 @@ def upgrade(
     debug: Debug = False,
 ) -> None:
     """Bring the schema to this version; an empty database gets it whole."""
+    from closingbell.cli.actor import at_the_keyboard
     from closingbell.cli.output import Output
     from closingbell.store.schema import SCHEMA_REVISION
 
     out = Output(as_json)
     store = _store(database, app_target)
     try:
-        found = store.prepare(upgrade=True)
+        with at_the_keyboard():
+            found = store.prepare(upgrade=True)
     finally:
         store.close()
     if as_json:
@@ -104,6 +106,7 @@ def backup(
     store = _store(database, app_target)
     try:
         written = store.maintenance.backup(path)
+        _record(store, "database.backed_up", path=str(written["path"]), bytes=written["bytes"])
     finally:
         store.close()
     if as_json:
@@ -128,16 +131,38 @@ def restore(
 ) -> None:
     """Restore a copy as a new database, whole or not at all."""
     from closingbell.cli.output import Output
+    from closingbell.core.clock import SystemClock
     from closingbell.store.database import open_database
     from closingbell.store.restore import restore as restore_copy
+    from closingbell.store.store import open_store
 
     out = Output(as_json)
     restore_copy(path, address)
     label = open_database(address).label
+    restored = open_store(address, SystemClock())
+    try:
+        _record(restored, "database.restored", path=path)
+    finally:
+        restored.close()
     if as_json:
         out.document({"path": path, "database": label})
     else:
         out.note(f"{path} -> {label}")
+
+
+def _record(store: Store, action: str, **after: Any) -> None:
+    """Record what somebody did with a database, in that database.
+
+    A copy stays good when it cannot be recorded, as on a disk that is full: it changed nothing.
+    """
+    from closingbell.cli.actor import at_the_keyboard
+    from closingbell.core.error import StoreError
+
+    try:
+        with at_the_keyboard():
+            store.audit.append(action, "database", store.database.label, after=after)
+    except StoreError as problem:
+        typer.echo(f"the audit ledger could not record it: {problem}", err=True)
 
 
 def _store(database: str | None, target: str | None) -> Store:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from closingbell.cli.audit import audit_commands
 from closingbell.cli.backtest import backtest_commands
 from closingbell.cli.data import data_commands
 from closingbell.cli.db import db_commands
@@ -65,6 +66,7 @@ for panel, members in {
 commands.add_typer(backtest_commands, name="backtest", rich_help_panel=_WORK, no_args_is_help=True)
 commands.add_typer(run_commands, name="run", rich_help_panel=_SEE, no_args_is_help=True)
 commands.add_typer(schedule_commands, name="schedule", rich_help_panel=_SEE, no_args_is_help=True)
+commands.add_typer(audit_commands, name="audit", rich_help_panel=_SEE, no_args_is_help=True)
 commands.add_typer(data_commands, name="data", rich_help_panel=_KEEP, no_args_is_help=True)
 commands.add_typer(db_commands, name="db", rich_help_panel=_KEEP, no_args_is_help=True)
 
