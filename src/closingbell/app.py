@@ -735,9 +735,11 @@ class App:
 
     def declare(self, declaration: Callable[[Machinery], Any]) -> None:
         """Apply something to the store now if it is open, and whenever it is opened."""
+        from closingbell.core.actor import signed
+
         self._refuse_inside("the live agenda")
         with self._lock:
-            self._declared.append(declaration)
+            self._declared.append(signed(declaration))
             if self._machinery is not None:
                 declaration(self._machinery)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from closingbell.core.call import current_call
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class ActorKind(StrEnum):
@@ -73,3 +76,16 @@ def acting_as(
         yield actor
     finally:
         _current.reset(token)
+
+
+def signed(act: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return an act that stays that of who is at work now, whenever it is done."""
+    actor = _current.get()
+    if actor is None:
+        return act
+
+    def signed_act(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with acting_as(*actor):
+            return act(*args, **kwargs)
+
+    return signed_act

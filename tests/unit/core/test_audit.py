@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closingbell.core.actor import ActorKind, acting_as, current_actor
+from closingbell.core.actor import ActorKind, acting_as, current_actor, signed
 from closingbell.core.audit import (
     GENESIS,
     RESTARTED,
@@ -270,6 +270,13 @@ def test_actor_holds_inside_the_block_and_no_longer() -> None:
             assert current_actor().name == "bob"
         assert current_actor() == ("ann", ActorKind.PERSON, "month end")
     assert current_actor().name == "app"
+
+
+def test_act_that_is_done_later_is_still_whose_it_was() -> None:
+    with acting_as("ann", ActorKind.PERSON, "month end"):
+        later = signed(current_actor)
+    assert later() == ("ann", ActorKind.PERSON, "month end")
+    assert signed(current_actor)().name == "app"
 
 
 # --- exports -------------------------------------------------------------------------------
