@@ -88,7 +88,7 @@ units is bought and sold at the next open, for no fee. Every system made the sam
 (`trips_sha256` in the recorded lines). The machine did other work meanwhile, so processor time stands beside wall
 time, and compares better. They are not the same thing: closingbell calls a task at each close,
 through its registry, triggers, priorities and outcomes, with `Decimal` and a journal; backtesting.py calls one
-method in a loop over arrays of floats. That is what its lead buys and leaves out.
+method in a loop over arrays of floats, and keeps nothing.
 
 | | |
 |---|---|

@@ -278,7 +278,7 @@ ROWS = (
         "",
         "",
         workloads=("T1", "T1M"),
-        settings="floats; both means computed for all bars at once by pandas, as its documentation"
+        settings="floats; both means computed for all bars at once by pandas 2.3.3, as its documentation"
         " does; one symbol, no tasks, no clock",
         durability="nothing is kept",
     ),
@@ -289,7 +289,8 @@ ROWS = (
         "",
         workloads=("T1",),
         settings="event backtest, bars from CSV, means of the window of 90 calendar days that it hands"
-        " to the strategy each calendar day, weekends too; bars are stamped with their opening",
+        " to the strategy each calendar day, weekends too; that also holds bars which have not ended yet,"
+        " which the strategy leaves out",
         durability="orders, trades and snapshots in a store of its own",
     ),
     Row(
