@@ -709,7 +709,11 @@ def _first(thing: Any) -> str:
     return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
 
 
-_SCHEMA_FILES = ("src/closingbell/store/schema.py", "src/closingbell/store/trading_schema.py")
+_SCHEMA_FILES = (
+    "src/closingbell/store/schema.py",
+    "src/closingbell/store/trading_schema.py",
+    "src/closingbell/store/audit_schema.py",
+)
 
 
 def _table_comments() -> dict[str, str]:

@@ -146,7 +146,10 @@ def verify(
 @audit_commands.command()
 @guarded
 def export(
-    form: Annotated[Form, typer.Option("--format", help="csv, jsonl, or html to read.")] = Form.CSV,
+    form: Annotated[
+        Form,
+        typer.Option("--format", metavar="csv|jsonl|html", help="For sheets, programs, people."),
+    ] = Form.CSV,
     since: From = None,
     until: To = None,
     path: Annotated[
