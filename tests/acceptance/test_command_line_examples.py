@@ -57,3 +57,22 @@ def test_example_sweep_is_done_once_and_read_again(tmp_path: Path) -> None:
     runs = json.loads(listed)["runs"]
     assert len(runs) == 25
     assert {(one["state"], one["attempt"]) for one in runs} == {("success", 1)}
+
+
+def test_example_strategy_is_backtested_and_then_trades_on_paper(tmp_path: Path) -> None:
+    strategy = str(EXAMPLES / "strategy.py")
+    told = run(tmp_path, sys.executable, strategy)
+    assert "follow_the_trend     418  418       0        0" in told
+    assert (tmp_path / "strategy.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    listed = run(tmp_path, COMMAND, "backtest", "list", "--app", strategy, "--json")
+    assert [one["name"] for one in json.loads(listed)["backtests"]] == ["follow the trend"]
+    results = []
+    for task in ("follow_the_trend", "performance_report"):
+        run_id = run(tmp_path, COMMAND, "submit", strategy, task).strip()
+        run(tmp_path, COMMAND, "worker", strategy, "--burst")
+        shown = run(tmp_path, COMMAND, "run", "show", run_id, "--app", strategy, "--json")
+        results.append(json.loads(shown)["result"])
+    # Of the shipped prices' last day: these two closed above their averages of 200 days.
+    assert results[0] == {"GOOG": 0.225, "IBM": 0.225}
+    assert "Open positions       2" in results[1]["report"]
+    assert len(list((tmp_path / "reports").iterdir())) == 2
