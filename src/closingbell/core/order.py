@@ -63,7 +63,7 @@ class Order:
         run_id: the run that made it, or None for a person's; `ordinal` counts within the run.
         fence: of the attempt that made it.
         priority: of its task: orders of one instant trade in the order of
-            (effective_at, priority, task, ordinal).
+            (effective_at, priority, task, run_id, ordinal); run ids sort by when they were made.
         broker_id: the broker's own id, once it is known.
         reason: why it was rejected, cancelled or has expired, or what is worth knowing.
     """
@@ -101,9 +101,10 @@ class Order:
         return self.state in WORKING_STATES
 
     @property
-    def rank(self) -> tuple[int, int, str, int, str]:
+    def rank(self) -> tuple[int, int, str, str, int, str]:
         """What orders the orders of one instant; the same live and in a backtest."""
-        return (self.effective_at, self.priority, self.task or "", self.ordinal, self.id)
+        task, run_id = self.task or "", self.run_id or ""
+        return (self.effective_at, self.priority, task, run_id, self.ordinal, self.id)
 
 
 def client_order_id(run_id: str, ordinal: int) -> str:
