@@ -375,6 +375,12 @@ class Machinery:
         """Say in one line why a run is where it is."""
         return explain(self.store.runs.get(run_id), self.store, self.clock.now())
 
+    def flush_figures(self) -> None:
+        """Store how the runs of this process's worker went that ended until now."""
+        runtime = self._runtime
+        if runtime is not None:
+            runtime.flush_figures()
+
     def running_here(self) -> list[Any]:
         """Return the calls that this process's worker has inside."""
         return [] if self._runtime is None else self._runtime.worker.calls

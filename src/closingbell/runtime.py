@@ -29,6 +29,8 @@ from closingbell.engine.upkeep import Rhythm, Upkeep
 from closingbell.engine.worker import Worker
 from closingbell.executor.capture import Capture
 from closingbell.executor.result import outcome_of
+from closingbell.monitor.recorder import Recorder
+from closingbell.monitor.window import KEPT
 from closingbell.settings import Settings
 from closingbell.submission import Door
 
@@ -76,6 +78,7 @@ class WorkerRuntime:
         self._on_lost = on_lost
         # Ids must be unique for ever, also among processes that reuse a pid.
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        self._recorder = Recorder(self.worker_id, store.performance)
         self._attempts = Attempts(
             clock=clock,
             resolve=registry.get_task,
@@ -94,6 +97,7 @@ class WorkerRuntime:
             clock=clock,
             room=self._room,
             on_settled=on_settled,
+            on_ended=self._recorder.note,
             on_due=on_due,
             on_hint=on_hint,
         )
@@ -212,6 +216,7 @@ class WorkerRuntime:
             clock=self._clock,
             rhythm=Rhythm(rescue_s=min(5.0, settings.lease_s / 3)),
             take_logs=self._take_logs,
+            flush_figures=self._recorder.flush,
             prune=self._prune,
         )
         # Before the first run ends: what was set at run time leads.
@@ -224,6 +229,10 @@ class WorkerRuntime:
         self.worker.stop(grace_s)
         self._halt()
         try:
+            self._recorder.flush()
+        except Exception:
+            _log.exception("the figures of the last seconds could not be stored")
+        try:
             self._store.workers.leave(self.worker_id, self._store.queue.machine_micros())
         except Exception:
             _log.exception("the worker could not say that it left; its lease will end by itself")
@@ -231,6 +240,10 @@ class WorkerRuntime:
     def read_policies(self) -> None:
         """Take over the retry policies that were set at run time."""
         self._attempts.policies = self._store.policies.all()
+
+    def flush_figures(self) -> None:
+        """Store how the runs went that ended until now."""
+        self._recorder.flush()
 
     def _halt(self) -> None:
         if self._upkeep is not None:
@@ -272,6 +285,7 @@ class WorkerRuntime:
         kept = now - round(settings.retention_s * 1_000_000)
         ticks = now - round(settings.firing_retention_s * 1_000_000)
         retention.prune_facts({"events": kept, "alerts": kept, "firings": ticks}, now)
+        self._store.performance.prune({width: now - s * 1_000_000 for width, s in KEPT.items()})
         week = 7 * 86_400 * 1_000_000
         self._store.workers.forget(self._store.queue.machine_micros() - week)
         return False

@@ -221,9 +221,38 @@ def test_performance_metrics_have_the_documents_shapes(app: App) -> None:
         "max_execution_time": 2.0,
     }
 
-    assert app.monitor.get_performance_metrics("scan") == scan
-    assert app.monitor.get_performance_metrics() == {"scan": scan, "sync": sync}
+    found = app.monitor.get_performance_metrics("scan")
+    every = app.monitor.get_performance_metrics()
+    assert {name: found[name] for name in scan} == scan
+    assert every["scan"] == found
+    assert {name: every["sync"][name] for name in sync} == sync
+    assert sorted(every) == ["scan", "sync"]
     assert app.monitor.get_performance_metrics("nobody") == {}
+
+
+def test_performance_metrics_say_how_often_and_how_late(app: App) -> None:
+    run_all(
+        app,
+        ("scan", {"seconds": 1}),
+        ("scan", {"seconds": 4}),
+        ("scan", {"seconds": 100, "fail": True}),
+    )
+    metrics = app.monitor.get_performance_metrics("scan")
+
+    assert metrics["p99_execution_time"] == pytest.approx(1.0, rel=0.01), "of two, the lower"
+    assert (metrics["success"], metrics["failed"]) == (2, 1)
+    assert metrics["failure_rate"] == pytest.approx(1 / 3)
+    assert metrics["lateness"]["count"] == metrics["queue_wait"]["count"] == 3
+    recent = app.monitor.performance.get_performance_metrics("scan", window="1m")
+    assert recent["count"] <= metrics["count"]
+
+
+def test_figures_name_tasks_that_never_succeeded(app: App) -> None:
+    run_all(app, ("scan", {"seconds": 1, "fail": True}))
+
+    assert app.monitor.performance.get_performance_metrics("scan") == {}
+    figures = app.monitor.performance.get_figures("scan")["scan"]
+    assert (figures["success"], figures["failed"], figures["failure_rate"]) == (0, 1, 1.0)
 
 
 # --- alerts ---------------------------------------------------------------------------------

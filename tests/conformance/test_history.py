@@ -149,17 +149,6 @@ def test_counts_and_running_lanes_say_what_is_there(desk: Desk) -> None:
     assert desk.store.runs.running_counts() == {"risk_scan": 3, "valuation": 1}
 
 
-def test_durations_of_successes_by_task(desk: Desk) -> None:
-    for seconds in (1, 3):
-        run_id = desk.submit_one()
-        desk.work()
-        desk.advance(seconds)
-        desk.end(desk.claimer.claim(run_id))
-    [row] = desk.store.history.durations()
-    assert (row["task"], row["count"], row["least"], row["greatest"]) == ("risk_scan", 2, 1.0, 3.0)
-    assert float(row["mean"]) == 2.0
-
-
 def test_last_ended_is_the_run_that_ended_last(desk: Desk) -> None:
     first = _ended(desk, 1)[0]
     last = _ended(desk, 1, "failed")[0]

@@ -15,6 +15,8 @@ from closingbell.core.clock import to_micros
 from closingbell.core.error import PayloadNotJson, SubmitError
 from closingbell.core.run import FINAL_STATES, Run, RunState
 from closingbell.machinery import Machinery
+from closingbell.monitor.figures import merge_encoded
+from closingbell.monitor.recorder import rows_elsewhere
 from closingbell.submission import check_priority, check_text
 
 _FINAL_WORDS = tuple(sorted(FINAL_STATES))
@@ -77,7 +79,7 @@ class TaskMonitor:
         return [_record_of(run) for run in reversed(latest)]
 
     def get_performance_metrics(self, task_name: str | None = None) -> dict[str, Any]:
-        """Return durations; see `PerformanceTracker.get_performance_metrics`."""
+        """Return how runs went since ever; see `PerformanceTracker.get_performance_metrics`."""
         return self.performance.get_performance_metrics(task_name)
 
     def get_alerts(
@@ -160,6 +162,8 @@ def record_result(machinery: Machinery, task_result: Mapping[str, Any]) -> str:
     except (TypeError, ValueError) as problem:
         raise PayloadNotJson(name, str(problem)) from problem
     if stored:
+        rows = rows_elsewhere(name, state, finished_at - round(seconds * 1_000_000), finished_at)
+        machinery.store.performance.add(rows, 0, merge_encoded)
         _raise_alerts(machinery, task_id, name, error, float(seconds))
     return str(task_id)
 

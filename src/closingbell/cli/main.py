@@ -12,6 +12,7 @@ from closingbell.cli.demo import demo
 from closingbell.cli.doctor import doctor
 from closingbell.cli.facts import alerts, events
 from closingbell.cli.failure import EXIT_CODES_HELP, guarded
+from closingbell.cli.metrics import metrics
 from closingbell.cli.option import AsJson, Debug
 from closingbell.cli.runs import run_commands, runs
 from closingbell.cli.schedule import schedule_commands
@@ -57,7 +58,7 @@ def version(as_json: AsJson = False, debug: Debug = False) -> None:
 
 for panel, members in {
     _WORK: (demo, serve, worker, submit, event),
-    _SEE: (runs, tasks, events, alerts),
+    _SEE: (runs, tasks, events, alerts, metrics),
     _KEEP: (doctor, version),
 }.items():
     for command in members:

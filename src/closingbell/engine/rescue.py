@@ -10,7 +10,7 @@ from closingbell.core.clock import Clock
 from closingbell.core.error import WorkerLost
 from closingbell.core.outcome import Lost
 from closingbell.core.port import Queue, Workers
-from closingbell.core.run import Settlement
+from closingbell.core.run import Claim, Settlement
 from closingbell.core.task import TaskDefinition
 from closingbell.engine.attempt import Attempts
 
@@ -39,17 +39,20 @@ class Rescue:
         self._clock = clock
         self._resolve = resolve
 
-    def settlements(self) -> list[Settlement]:
-        """Return the settlements of all runs that dead workers hold."""
+    def settlements(self) -> list[tuple[Claim, Settlement]]:
+        """Return what dead workers hold, with the settlement of each."""
         gone = self._workers.bury(self._queue.machine_micros())
         if not gone:
             return []
-        rescued: list[Settlement] = []
+        rescued: list[tuple[Claim, Settlement]] = []
         for worker_id in gone:
             lost = Lost(describe_error(WorkerLost(worker_id, None, "its lease ended")))
             rescued += [
-                self._attempts.settle_claim(
-                    claim, self._resolve(claim.task), lost, claim.cancel_reason
+                (
+                    claim,
+                    self._attempts.settle_claim(
+                        claim, self._resolve(claim.task), lost, claim.cancel_reason
+                    ),
                 )
                 for claim in self._workers.held([worker_id])
             ]

@@ -1,7 +1,7 @@
 """Upkeep: what a worker does beside its runs, on a thread of its own.
 
 Extends the lease, notices cancellations that other processes asked for, rescues
-what dead workers held, stores what long runs print, and prunes.
+what dead workers held, stores what long runs print and how runs went, and prunes.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Rhythm(NamedTuple):
     rescue_s: float = 5.0
     logs_s: float = 1.0
     policies_s: float = 2.0
+    figures_s: float = 5.0
     prune_s: float = 60.0
 
 
@@ -53,6 +54,7 @@ class Upkeep:
         clock: Clock,
         rhythm: Rhythm,
         take_logs: Callable[[Call], Sequence[tuple[str, str]]],
+        flush_figures: Callable[[], None],
         prune: Callable[[], bool],
     ) -> None:
         self._worker = worker
@@ -65,6 +67,7 @@ class Upkeep:
         self._clock = clock
         self._rhythm = rhythm
         self._take_logs = take_logs
+        self._flush_figures = flush_figures
         self._prune = prune
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -74,6 +77,7 @@ class Upkeep:
             self._rescue_lost: (now, rhythm.rescue_s),
             self._store_logs: (now + rhythm.logs_s, rhythm.logs_s),
             self._read_policies: (now, rhythm.policies_s),
+            self._store_figures: (now + rhythm.figures_s, rhythm.figures_s),
             self._prune_old: (now + rhythm.prune_s, rhythm.prune_s),
         }
 
@@ -129,6 +133,9 @@ class Upkeep:
     def _read_policies(self) -> None:
         self._attempts.policies = self._policies.all()
         self._worker.forget_unknown()
+
+    def _store_figures(self) -> None:
+        self._flush_figures()
 
     def _prune_old(self) -> None:
         if self._prune():

@@ -44,6 +44,7 @@ class Worker:
         clock: Clock,
         room: Callable[[Iterable[Call]], Room],
         on_settled: Callable[[Sequence[Settlement]], None],
+        on_ended: Callable[[Sequence[tuple[Claim, Settlement]]], None],
         on_due: Callable[[int], None],
         on_hint: Callable[[], None],
     ) -> None:
@@ -57,6 +58,7 @@ class Worker:
             clock: time.
             room: free resources beside the calls given.
             on_settled: told of what was settled and accepted, after the commit.
+            on_ended: told of the same, with the claims; it only takes note.
             on_due: told when something falls due later.
             on_hint: told that another process wrote.
         """
@@ -67,6 +69,7 @@ class Worker:
         self._clock = clock
         self._room = room
         self._on_settled = on_settled
+        self._on_ended = on_ended
         self._on_due = on_due
         self._on_hint = on_hint
         self._inside: dict[str, Call] = {}
@@ -74,6 +77,7 @@ class Worker:
         self._ended: deque[Settlement] = deque()
         self._cancels: dict[str, str] = {}
         self._rescued = False
+        self._foreign: dict[tuple[str, int], Claim] = {}
         self._unknown: dict[str, float] = {}
         self._wake = threading.Event()
         self._signalled = False
@@ -187,11 +191,19 @@ class Worker:
 
     def deliver(self, claims: list[Claim], settled: Sequence[Settlement], stale: set[str]) -> None:
         inside, taken = self._inside, self._taken
+        ended: list[tuple[Claim, Settlement]] = []
         for settlement in settled:
             call = inside.get(settlement.id)
             if call is not None and call.claim.fence == settlement.fence:
                 del inside[settlement.id]
                 taken[call.claim.executor] -= 1
+                claim = call.claim
+            elif (foreign := self._foreign.pop(settlement[:2], None)) is not None:
+                claim = foreign
+            else:
+                continue
+            if settlement.id not in stale:
+                ended.append((claim, settlement))
         starting: list[Call] = []
         early: list[Call] = []
         now = self._clock.micros() if claims else 0
@@ -214,6 +226,7 @@ class Worker:
             for settlement in settled:
                 if settlement.due_at is not None and settlement.id not in stale:
                     self._on_due(settlement.due_at)
+            self._on_ended(ended)
             self._on_settled([s for s in settled if s.id not in stale] if stale else settled)
             if not inside:
                 with self._idle:
@@ -257,12 +270,15 @@ class Worker:
             self._signalled = True
             self._wake.set()
 
-    def settle_foreign(self, settlements: Iterable[Settlement]) -> None:
+    def settle_foreign(self, rescued: Iterable[tuple[Claim, Settlement]]) -> None:
         """Settle runs of workers that are gone; the fence they held decides."""
-        rescued = list(settlements)
-        if rescued:
+        settlements = []
+        for claim, settlement in rescued:
+            self._foreign[settlement.id, settlement.fence] = claim
+            settlements.append(settlement)
+        if settlements:
             self._rescued = True
-            self._ended.extend(rescued)
+            self._ended.extend(settlements)
             self.wake()
 
     def cancel(self, run_id: str, fence: int | None, reason: str) -> bool:

@@ -1,11 +1,11 @@
-"""What ended, and how long it took."""
+"""What ended."""
 
 from __future__ import annotations
 
 import heapq
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, select
 
 from closingbell.core.clock import to_micros
 from closingbell.core.run import Run
@@ -52,30 +52,6 @@ class StoredHistory:
                 chunk = select(runs).where(runs.c.id.in_(ids[start : start + _CHUNK]))
                 rows.update((row.id, row._mapping) for row in connection.execute(chunk))
         return [read_run(rows[run_id]) for run_id in ids if run_id in rows]
-
-    def durations(self, task: str | None = None) -> list[dict[str, Any]]:
-        """Return `task`, `count`, `mean`, `least` and `greatest` of successful runs, by task.
-
-        Durations are seconds of the attempt that succeeded.
-        """
-        took = (runs.c.finished_at - runs.c.started_at) / 1_000_000.0
-        query: Select[Any] = (
-            select(
-                runs.c.task,
-                func.count().label("count"),
-                func.avg(took).label("mean"),
-                func.min(took).label("least"),
-                func.max(took).label("greatest"),
-            )
-            .where(runs.c.finished_at.is_not(None), runs.c.started_at.is_not(None))
-            .where(runs.c.state == "success")
-            .group_by(runs.c.task)
-            .order_by(runs.c.task)
-        )
-        if task is not None:
-            query = query.where(runs.c.task == task)
-        with self._database.reading() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
 
 
 def _latest(

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
+    LargeBinary,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
@@ -341,6 +342,20 @@ alerts = Table(
     Column("cleared_at", BigInteger),
 )
 Index("alerts_raised", alerts.c.cleared_at, alerts.c.raised_at)
+
+#: How runs went, as sketches that can be added up: by the minute for each worker, by the hour, by
+#: the day and, in the bucket of width 0, since ever.
+run_figures = Table(
+    "run_figures",
+    metadata,
+    Column("width_s", Integer, nullable=False),
+    Column("task", Word, nullable=False),
+    Column("bucket_at", BigInteger, nullable=False),
+    Column("worker", Word, nullable=False),
+    Column("batch", BigInteger, nullable=False),
+    Column("figures", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("width_s", "task", "bucket_at", "worker"),
+)
 
 #: What a person cleared from the list of failed runs.
 dismissals = Table(

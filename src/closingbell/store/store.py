@@ -24,6 +24,8 @@ from closingbell.store.ledger import StoredLedger
 from closingbell.store.maintenance import StoredMaintenance
 from closingbell.store.manifest import StoredManifest
 from closingbell.store.migrate import prepare
+from closingbell.store.performance import StoredPerformance
+from closingbell.store.performance_load import StoredLoad
 from closingbell.store.policies import StoredPolicies
 from closingbell.store.postgres_queue import PostgresQueue
 from closingbell.store.retention import Retention
@@ -45,7 +47,9 @@ class Store:
         events: event triggers and events.
         workers: leases, and what the dead held.
         policies: retry policies set at run time.
-        history: what ended, and how long it took.
+        history: what ended.
+        performance: how runs went, in figures that can be added up.
+        load: what stands and waits at present.
         failures: what failed, until somebody dismisses it.
         foreign: results of work that ran elsewhere.
         alerts: what a person must see.
@@ -73,6 +77,8 @@ class Store:
         self.workers = StoredWorkers(database)
         self.policies = StoredPolicies(database, self.audit)
         self.history = StoredHistory(database)
+        self.performance = StoredPerformance(database)
+        self.load = StoredLoad(database)
         self.failures = StoredFailures(database, self.audit)
         self.foreign = StoredForeign(database)
         self.alerts = StoredAlerts(database, self.audit)

@@ -181,6 +181,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("task"),
     )
     op.create_table(
+        "run_figures",
+        sa.Column("width_s", sa.Integer(), nullable=False),
+        sa.Column("task", _WORD, nullable=False),
+        sa.Column("bucket_at", sa.BigInteger(), nullable=False),
+        sa.Column("worker", _WORD, nullable=False),
+        sa.Column("batch", sa.BigInteger(), nullable=False),
+        sa.Column("figures", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("width_s", "task", "bucket_at", "worker"),
+    )
+    op.create_table(
         "run_logs",
         sa.Column("run_id", _WORD, nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),

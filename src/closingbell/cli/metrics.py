@@ -1,0 +1,44 @@
+"""`metrics`: the store's figures as Prometheus reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from closingbell.cli.failure import guarded
+from closingbell.cli.option import AppTarget, DatabaseAddress, Debug
+
+
+@guarded
+def metrics(
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write to this file, whole or not at all, instead of stdout: for a node"
+            " exporter's textfile collector its name ends in .prom.",
+        ),
+    ] = None,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    debug: Debug = False,
+) -> None:
+    """Write the store's figures in Prometheus' text format."""
+    import sys
+
+    from closingbell.centre.snapshot import take_snapshot
+    from closingbell.cli.access import app_of_settings, opened
+    from closingbell.monitor.exposition import expose
+    from closingbell.store.whole_file import written as written_whole
+
+    app = app_of_settings(database, app_target)
+    with opened(app):
+        written = expose(lambda: take_snapshot(app.store, app.clock))
+    if out is None:
+        sys.stdout.write(written.decode())
+    else:
+        with written_whole(out) as part:
+            part.write_bytes(written)

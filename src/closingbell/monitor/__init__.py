@@ -1,0 +1,1 @@
+"""How the work goes, in figures that can be added up."""
