@@ -83,6 +83,11 @@ class DeskPump:
         if self._thread is not None:
             self._thread.join(timeout=10)
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether its last try failed."""
+        return self._trouble > 0
+
     def wake(self) -> None:
         """Say that something may be due, or that a run has ended."""
         with self._changed:
@@ -115,7 +120,7 @@ class DeskPump:
         left = patience_s
         with self._changed:
             while not self._built or (self._next is not None and self._next <= last):
-                if self._stopped or left <= 0:
+                if left <= 0:
                     return False
                 self._woken = True
                 self._changed.notify_all()

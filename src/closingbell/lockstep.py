@@ -4,8 +4,8 @@ In a backtest nothing happens at an instant before everything earlier is done. O
 goes by itself the same order is kept by waiting: bars of an instant pass the desk when no
 firing and no run that is due before it is left, sleepers aside; and of runs that are due at one
 instant and ask the desk, each waits for those before it in the order of (priority, task, id).
-The wait is bounded: a run that takes long, or that nobody runs, is waited for once, for a few
-machine seconds.
+The wait is bounded: a run that takes long is waited for once, for a few machine seconds, and one
+that nobody runs, or a firing that nobody fires, for a few times as long.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _log = logging.getLogger("closingbell.desk")
 class Active(Protocol):
     """What has not ended yet, as the store knows it."""
 
-    def runs_until(self, until: int) -> list[tuple[str, int]]:
-        """Return (id, due_at) of runs that are due by `until` and have not ended, the first first."""
+    def runs_until(self, until: int) -> list[tuple[str, int, bool]]:
+        """Return (id, due_at, whether it runs) of runs that are due by `until` and have not ended."""
         ...
 
     def runs_at(self, instant: int) -> list[tuple[int, str, str]]:
@@ -55,7 +55,8 @@ class Lockstep:
             clock: the desk's time.
             knows: whether a task is registered here: others' firings are not waited for.
             trades: whether a task takes the algorithm: others need no turn.
-            patience_s: the longest wait for one run or schedule, in machine seconds.
+            patience_s: the longest wait for one run that runs, in machine seconds; for one that
+                waits to be run, and for a schedule, it is four times as long.
         """
         self._active = active
         self._clock = clock
@@ -67,6 +68,8 @@ class Lockstep:
         self._waited_for: dict[str, float] = {}
         self._slow: set[str] = set()
         self._asleep: dict[str, int] = {}
+        self._running: set[str] = set()
+        self._queued: set[str] = set()
         self._lock = threading.Lock()
 
     def asleep(self, run_id: str, until: int) -> None:
@@ -125,13 +128,15 @@ class Lockstep:
             for name, task, due in self._active.firings_until(now)
             if self._knows(task)
         }
-        found = dict(self._active.runs_until(now))
+        found = self._active.runs_until(now)
         with self._lock:
-            self._asleep = {name: at for name, at in self._asleep.items() if name in found}
-            for name, due in found.items():
+            known = {name for name, _, _ in found}
+            self._asleep = {name: at for name, at in self._asleep.items() if name in known}
+            for name, due, _ in found:
                 resumes = max(self._asleep.get(name, due), due)
                 if resumes <= now:
                     blocking[f"run {name}"] = resumes
+        self._running = {f"run {name}" for name, _, runs in found if runs}
         self._slow &= blocking.keys()
         self._waited_for = {n: at for n, at in self._waited_for.items() if n in blocking}
         return {name: due for name, due in blocking.items() if name not in self._slow}
@@ -139,7 +144,12 @@ class Lockstep:
     def _lose_patience(self, blocking: set[str]) -> None:
         now = self._clock.monotonic()
         for name in blocking:
+            if name in self._running and name in self._queued:
+                # Now it can end: the wait for it begins anew.
+                self._waited_for[name] = now
             since = self._waited_for.setdefault(name, now)
-            if now - since >= self._patience_s:
+            patience_s = self._patience_s if name in self._running else 4 * self._patience_s
+            if now - since >= patience_s:
                 self._slow.add(name)
                 _log.warning("market data no longer waits for %s", name)
+        self._queued = blocking - self._running

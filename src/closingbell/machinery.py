@@ -174,6 +174,8 @@ class Machinery:
             runtime, self._runtime = self._runtime, None
         if scheduler is not None:
             scheduler.stop()
+        if self._floor is not None:
+            self._floor.drain()
         if runtime is not None:
             runtime.stop(grace_s)
         if self._floor is not None:

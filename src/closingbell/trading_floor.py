@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from closingbell.broker_poll import BrokerPoll
 from closingbell.core.call import Call
 from closingbell.core.clock import Clock
-from closingbell.core.error import UnknownAccount
+from closingbell.core.error import RunCancelled, UnknownAccount
 from closingbell.core.ledger import Ledger, Maintenance
+from closingbell.core.outcome import GivenBack
 from closingbell.core.registry import TaskRegistry
 from closingbell.core.zone import require_zone
 from closingbell.desk_pump import DeskPump
@@ -46,7 +47,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("closingbell.desk")
 
 #: An attempt waits so many machine seconds for bars that are over, before it goes on without.
-_PATIENCE_S = 5.0
+_PATIENCE_S = 60.0
+#: It waits so long for the runs of its instant that come before it.
+_TURN_S = 5.0
+#: So often, meanwhile, it sees whether it is to end.
+_SLICE_S = 0.1
 #: Between two looks at whose turn it is, in machine seconds.
 _LOOK_S = 0.01
 #: Of so many runs it is known that they have waited.
@@ -99,6 +104,7 @@ class TradingFloor:
         self._pump: DeskPump | None = None
         self._polls: dict[str, BrokerPoll] = {}
         self._works = False
+        self._draining = False
         self._ended = threading.Condition()
         #: The instant for which a run has waited already, by run.
         self._waited: dict[str, int] = {}
@@ -209,14 +215,18 @@ class TradingFloor:
         for name in names:
             self._open(name, now)
 
+    def drain(self) -> None:
+        """Let no more market data pass; runs that wait for some are given back."""
+        self._draining = True
+        if self._pump is not None:
+            self._pump.stop()
+
     def stop(self) -> None:
         """Let no more market data pass, and ask no broker any more."""
+        self.drain()
         with self._lock:
-            self._works = False
-            pump, self._pump = self._pump, None
+            self._works, self._pump = False, None
             polls, self._polls = self._polls, {}
-        if pump is not None:
-            pump.stop()
         for poll in polls.values():
             poll.stop()
 
@@ -322,10 +332,16 @@ class TradingFloor:
         pump = self._pump
         if pump is None or self._waited.get(call.claim.id) == instant:
             return
-        if not pump.wait_for(instant, _PATIENCE_S):
-            _log.warning("a task goes on before the market data of its instant has passed")
-        left = _PATIENCE_S if takes_turns else 0.0
+        left = _PATIENCE_S
+        while not pump.wait_for(instant, _SLICE_S):
+            self._leave(call)
+            left -= _SLICE_S
+            if left <= 0 or (pump.is_failing and left <= _PATIENCE_S - _TURN_S):
+                _log.warning("a task goes on before the market data of its instant has passed")
+                break
+        left = _TURN_S if takes_turns else 0.0
         while left > 0 and (runs := self._lockstep.before(call, instant)):
+            self._leave(call)
             with self._ended:
                 self._ended.wait(_LOOK_S)
             # Counted by itself: the machine's time of a standing clock may stand still, too.
@@ -335,6 +351,18 @@ class TradingFloor:
         self._waited[call.claim.id] = instant
         while len(self._waited) > _REMEMBERED:
             self._waited.pop(next(iter(self._waited)))
+
+    def _leave(self, call: Call) -> None:
+        """Wait no more when the app stops: what the run waits for cannot come, so it is given back.
+
+        Raises:
+            RunCancelled: the attempt is to end.
+        """
+        reason = "the app stops before the market is where the run's instant is"
+        if self._draining and call.stopping is None:
+            call.stopping = GivenBack(reason)
+        if call.stopping is not None:
+            raise RunCancelled(call.claim.id, "given back", reason)
 
     def asleep(self, run_id: str, until: int) -> None:
         self._lockstep.asleep(run_id, until)

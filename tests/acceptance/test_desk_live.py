@@ -221,6 +221,47 @@ def test_cancelled_run_places_nothing_more(desk: TradingDays) -> None:
     assert [order.quantity for order in desk.app.store.ledger.orders("main")] == [1]
 
 
+def test_run_that_waits_for_the_market_is_given_back_when_the_app_stops(
+    store_address: str,
+) -> None:
+    """What is due later waits for what is due earlier, and a stop is no reason to go on without."""
+    desk = TradingDays(store_address)
+    desk.app.add_account(cash=100_000)
+    came, goes_on = threading.Event(), threading.Event()
+
+    @desk.app.task(session="XNYS open+10m", retries=0)
+    def early(algorithm: Any) -> None:
+        came.set()
+        goes_on.wait(10)
+
+    @desk.app.task(session="XNYS close", retries=0)
+    def late(algorithm: Any) -> str:
+        desk.seen.append("late came")
+        return str(algorithm.get_price("AAPL"))
+
+    desk.app.start(block=False)
+    desk.go(OPENS[0])
+    desk.clock.advance(desk.at("19 14:40"))
+    assert came.wait(10)
+    desk.clock.advance(desk.at("19 21:00"))
+    eventually(lambda: desk.seen, "the later task waits")
+    threading.Timer(0.2, goes_on.set).start()
+    desk.app.stop()
+    [run] = desk.app.list_runs(task="late")
+    given_back = (run.state, run.attempt)
+    desk.app.stop()
+
+    again = TradingDays(store_address, clock=desk.clock)
+    again.app.add_account(cash=100_000)
+    again.app.registry.register_task("late", lambda algorithm: str(algorithm.get_price("AAPL")))
+    again.app.start(block=False)
+    result = again.app.handle(run.id).result(10)
+    again.app.stop()
+
+    assert given_back == (RunState.PENDING, 0)
+    assert result == "565.73"
+
+
 def test_market_data_that_cannot_pass_is_an_alert_and_stops_no_task(
     desk: TradingDays, monkeypatch: pytest.MonkeyPatch
 ) -> None:

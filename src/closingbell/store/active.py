@@ -17,10 +17,10 @@ class StoredActive:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def runs_until(self, until: int) -> list[tuple[str, int]]:
-        """Return (id, due_at) of runs that are due by `until` and have not ended, the first first."""
+    def runs_until(self, until: int) -> list[tuple[str, int, bool]]:
+        """Return (id, due_at, whether it runs) of runs that are due by `until` and have not ended."""
         states = [
-            select(runs.c.id, runs.c.due_at)
+            select(runs.c.id, runs.c.due_at, runs.c.state)
             .where(runs.c.state == literal(state), runs.c.due_at <= until)
             .order_by(runs.c.due_at)
             .limit(_LOOKED_AT)
@@ -28,10 +28,10 @@ class StoredActive:
             for state in ("scheduled", "pending", "running")
         ]
         # One statement is one snapshot: a run that changes its state meanwhile is not missed.
-        query = union_all(*(select(part.c.id, part.c.due_at) for part in states))
+        query = union_all(*(select(part.c.id, part.c.due_at, part.c.state) for part in states))
         with self._database.reading() as connection:
-            found = [(row.id, row.due_at) for row in connection.execute(query)]
-        return sorted(found, key=lambda pair: pair[1])
+            rows = connection.execute(query)
+            return [(row.id, row.due_at, row.state == "running") for row in rows]
 
     def runs_at(self, instant: int) -> list[tuple[int, str, str]]:
         """Return (priority, task, id) of runs that are due at an instant and have not ended."""

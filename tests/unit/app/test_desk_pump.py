@@ -166,9 +166,11 @@ def test_days_that_were_missed_for_longer_than_a_week_are_left_out(floor: Floor)
     assert floor.price() == 102
 
 
-def test_wait_for_a_pump_that_was_stopped_ends_at_once(floor: Floor) -> None:
-    floor.notes.runs["run"] = 0
+def test_market_data_passes_no_more_once_the_pump_is_stopped(floor: Floor) -> None:
     floor.pump.start()
+    assert floor.passes(floor.at("19 14:30"))
     floor.pump.stop()
+    closing = floor.go("19 21:00")
 
-    assert not floor.pump.wait_for(floor.at("19 21:00"), PATIENCE_S)
+    assert not floor.pump.wait_for(closing, 0.1)
+    assert floor.price() == 100

@@ -17,13 +17,16 @@ class Notes:
 
     def __init__(self) -> None:
         self.runs: dict[str, int] = {}
+        self.queued: set[str] = set()
         self.firings: dict[str, int] = {}
         self.ranks: list[tuple[int, tuple[int, str, str]]] = []
         self.asked = 0
 
-    def runs_until(self, until: int) -> list[tuple[str, int]]:
+    def runs_until(self, until: int) -> list[tuple[str, int, bool]]:
         self.asked += 1
-        return [(name, due) for name, due in self.runs.items() if due <= until]
+        return [
+            (name, due, name not in self.queued) for name, due in self.runs.items() if due <= until
+        ]
 
     def runs_at(self, instant: int) -> list[tuple[int, str, str]]:
         return [rank for at, rank in self.ranks if at == instant]
@@ -117,6 +120,20 @@ def test_run_that_takes_long_is_waited_for_once() -> None:
     assert not lockstep.is_clear(950, inclusive=True)
     clock.seconds = 10.2
     assert not lockstep.is_clear(950, inclusive=True)
+
+
+def test_run_that_nobody_runs_is_waited_for_longer_and_anew_once_it_runs() -> None:
+    lockstep, notes, clock = standing(patience_s=5.0)
+    notes.runs["run"] = 500
+    notes.queued.add("run")
+    answers = []
+    for clock.seconds in (0.0, 5.0, 19.9):
+        answers.append(lockstep.is_clear(600, inclusive=True))
+    notes.queued.clear()
+    for clock.seconds in (20.0, 24.9, 25.0, 25.1):
+        answers.append(lockstep.is_clear(600, inclusive=True))
+
+    assert answers == [False] * 6 + [True]
 
 
 def test_run_that_holds_nothing_up_does_not_use_up_its_patience() -> None:
