@@ -56,11 +56,12 @@ def version(as_json: AsJson = False, debug: Debug = False) -> None:
             out.say(f"{name:<12} {value}")
 
 
-for panel, members in {
+_plain: dict[str, tuple[Callable[..., None], ...]] = {
     _WORK: (demo, serve, worker, submit, event),
     _SEE: (runs, tasks, events, alerts, metrics),
     _KEEP: (doctor, version),
-}.items():
+}
+for panel, members in _plain.items():
     for command in members:
         # click passes over what follows an argument with several words otherwise.
         commands.command(rich_help_panel=panel)(command)
