@@ -125,9 +125,11 @@ def read_account(
         timeframe_seconds(timeframe)
         get_calendar(chosen)
     except MarketDataError as problem:
-        raise refuse("timeframe", timeframe, problem.expected) from problem
+        expected = problem.expected.removeprefix("expected ")
+        raise refuse("timeframe", timeframe, expected) from problem
     except CalendarError as problem:
-        raise refuse("calendar", calendar, problem.problem) from problem
+        hint = problem.problem.removeprefix("unknown venue: ")
+        raise refuse("calendar", calendar, f"a known venue; {hint}") from problem
     terms = AccountTerms(
         name=name,
         cash=number("cash", cash, lambda v: 0 <= v < 10**15, "an amount, 0 or more"),
@@ -162,7 +164,7 @@ def _check_options(terms: AccountTerms) -> None:
         known = _KNOWN[terms.broker]
     for option in options.keys() - known:
         near = near_name(option, known)
-        hint = f"did you mean {near!r}?" if near else f"one of {', '.join(sorted(known))}"
+        hint = f"one of {', '.join(sorted(known))}" + (f"; did you mean {near!r}?" if near else "")
         raise AccountError(terms.name, "option", option, hint if known else "none beside a Broker")
     if terms.broker == "ccxt":
         if not options.get("exchange"):

@@ -121,7 +121,7 @@ def test_commands_that_a_page_mentions_exist(page: Path) -> None:
         if two in COMMANDS or one in COMMANDS:
             chosen = COMMANDS[two if two in COMMANDS else one]
             command = line.split("$ closingbell")[0]
-            flags = set(re.findall(r"(?<![\w-])--[a-z]+", command.split("|")[0]))
+            flags = set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", command.split("|")[0]))
             known = {flag for parameter in chosen.params for flag in parameter.opts}
             unknown += [(one, flag) for flag in sorted(flags - known)]
         elif line.strip() not in {group[0] for group in GROUPS}:

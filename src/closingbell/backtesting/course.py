@@ -175,7 +175,8 @@ class Course:
             try:
                 timeframe_seconds(asked.timeframe)
             except MarketDataError as problem:
-                raise BacktestError("timeframe", repr(asked.timeframe), problem.expected) from None
+                expected = problem.expected.removeprefix("expected ")
+                raise BacktestError("timeframe", repr(asked.timeframe), expected) from None
             changes["timeframe"] = asked.timeframe
         accounts = [dataclasses.replace(terms, **changes) for terms in accounts]
         if asked.cash is not None:

@@ -31,7 +31,9 @@ from closingbell.cli.stored_backtests import (
 )
 from closingbell.core.error import SubmitError
 
-backtest_commands = typer.Typer(cls=BacktestGroup)
+backtest_commands = typer.Typer(
+    cls=BacktestGroup, help="Run tasks on historical prices; list, show and compare backtests."
+)
 
 
 @backtest_commands.command(BacktestGroup.plain, hidden=True)
@@ -55,7 +57,7 @@ def run(
         typer.Option(
             "--data",
             metavar="PATH",
-            help="Prices: a CSV or Parquet file, or a folder of market data; default the app's own.",
+            help="Prices: a CSV or Parquet file, or a folder of such files; default the app's own.",
         ),
     ] = None,
     symbols: Annotated[
@@ -90,7 +92,7 @@ def run(
     """Run an app's tasks on historical prices, then say what came of it.
 
     Tasks, schedules, events and retries are the live ones, on simulated time and simulated money;
-    what tasks print goes to stderr. The result is stored, so that it can be shown and compared.
+    what tasks print is kept with it. The result is stored, so that it can be shown and compared.
     """
     from closingbell.cli.access import app_of_target
     from closingbell.cli.backtest_progress import day_progress

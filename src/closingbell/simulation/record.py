@@ -69,10 +69,11 @@ class Record:
             setattr(count, state, getattr(count, state) + 1)
         took = 0 if run.began_at is None else at - run.began_at
         count.sleep_s += took / 1_000_000
+        why = reason or (run.state.last_error if state == "failed" else None)
         if state != "success":
-            _add_reason(count, reason or run.state.last_error or state)
+            _add_reason(count, why or state)
         self.spool.add(
-            (run.at, run.state.name, run.schedule_id, run.number, state, reason, run.attempt, took)
+            (run.at, run.state.name, run.schedule_id, run.number, state, why, run.attempt, took)
         )
 
     def kept(

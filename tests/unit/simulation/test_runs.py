@@ -85,6 +85,17 @@ def test_what_a_task_returns_steers_its_run() -> None:
     assert result.tasks["skips"].reasons == {"holiday": 1}
 
 
+def test_run_that_fails_says_why_in_the_task_ledger() -> None:
+    rig = Rig()
+
+    @rig.app.task(interval="1h", retries=0)
+    def fails() -> None:
+        raise ValueError("no rows")
+
+    (line,) = rig.run().firings
+    assert (line.state, line.reason) == ("failed", "ValueError: no rows")
+
+
 # --- firings ---------------------------------------------------------------------------------
 
 
