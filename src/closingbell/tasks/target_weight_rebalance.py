@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class TargetWeightRebalance(ReadyTask):
     """Trade when a weight has drifted out of its band, and then bring all to their targets.
 
-    Sales are placed before purchases, which may spend what those will bring. What working orders
+    Sales are placed before purchases, which may spend what those will bring. What market orders
     will still trade counts as traded: a run before the fills places nothing twice.
     """
 

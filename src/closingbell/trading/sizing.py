@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 
 from closingbell.core.amount import ONE, ZERO, fraction, positive, to_decimal
 from closingbell.core.error import InsufficientPosition, OrderRefused
-from closingbell.core.order import Side
+from closingbell.core.order import OrderType, Side
 from closingbell.trading import valuation
 from closingbell.trading.account import Account
+
+#: Orders that trade whatever the price does.
+_CERTAIN = (OrderType.MARKET, OrderType.MARKET_ON_CLOSE)
 
 
 class Size(NamedTuple):
@@ -88,9 +91,12 @@ def target_quantity(account: Account, symbol: str, weight: Decimal, price: Decim
 
 
 def on_its_way(account: Account, symbol: str) -> Decimal:
-    """Return the position as it will be when every working order has traded."""
+    """Return the position as it will be when its market orders have traded.
+
+    A resting limit or stop may never trade: what it would change is not counted.
+    """
     quantity = account.book.quantity(symbol)
     for order in account.orders.values():
-        if order.symbol == symbol:
+        if order.symbol == symbol and order.type in _CERTAIN:
             quantity += order.side.sign * order.remaining
     return quantity

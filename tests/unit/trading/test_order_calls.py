@@ -222,6 +222,17 @@ def test_target_percent_buys_or_sells_what_lacks_and_counts_what_is_on_its_way(
     assert (less.side, less.quantity) == ("sell", 3)
 
 
+def test_target_does_not_count_a_resting_stop_or_limit_as_traded(rig: AlgorithmRig) -> None:
+    rig.algorithm().create_buy_order("AAPL", quantity=5)
+    rig.pass_days(1)
+    rig.algorithm(run="run-2").create_stop_order("AAPL", stop_price=1, percentage=1.0)
+    rig.algorithm(run="run-3").create_limit_order("AAPL", price=1, order_side="BUY", quantity=2)
+    made = rig.algorithm(run="run-4").order_target_quantity("AAPL", 6)
+
+    assert made is not None
+    assert (made.side, made.quantity) == ("buy", 1)
+
+
 def test_targets_by_value_and_quantity(rig: AlgorithmRig) -> None:
     algorithm = rig.algorithm()
     made = [
