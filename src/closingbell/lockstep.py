@@ -97,28 +97,33 @@ class Lockstep:
         return False
 
     def before(self, call: Call, instant: int) -> set[str]:
-        """Return the runs whose turn at an instant comes before a call's.
+        """Return the runs, and the firings still to come, whose turn comes before a call's.
 
-        Sleepers, and those that were waited for long enough, are left out.
+        Sleepers, and what was waited for long enough, are left out.
         """
         own = (call.task.priority, call.task.name, call.claim.id)
+        # Firings before runs: what fires in between is then seen at least once.
+        names = {
+            f"schedule {name}"
+            for name, task, _ in self._active.firings_until(instant)
+            if self._trades(task)
+        }
         due = [rank for rank in self._active.runs_at(instant) if self._trades(rank[1])]
         # Its own priority may have been raised where it was submitted.
         own = next((rank for rank in due if rank[2] == own[2]), own)
         with self._lock:
-            return {
-                name
-                for priority, task, name in due
-                if (priority, task, name) < own
-                and self._asleep.get(name, instant) <= instant
-                and f"run {name}" not in self._slow
+            names |= {
+                f"run {rank[2]}"
+                for rank in due
+                if rank < own and self._asleep.get(rank[2], instant) <= instant
             }
+            return names - self._slow
 
-    def give_up(self, runs: set[str]) -> None:
+    def give_up(self, names: set[str]) -> None:
         """Wait for these no more."""
-        for name in runs:
-            self._slow.add(f"run {name}")
-            _log.warning("tasks of the same instant no longer wait for run %s", name)
+        for name in names:
+            self._slow.add(name)
+            _log.warning("tasks of the same instant no longer wait for %s", name)
 
     def _blocking(self, now: int) -> dict[str, int]:
         """Return when what has not ended was due, by schedule or run."""

@@ -340,14 +340,14 @@ class TradingFloor:
                 _log.warning("a task goes on before the market data of its instant has passed")
                 break
         left = _TURN_S if takes_turns else 0.0
-        while left > 0 and (runs := self._lockstep.before(call, instant)):
+        while left > 0 and (names := self._lockstep.before(call, instant)):
             self._leave(call)
             with self._ended:
                 self._ended.wait(_LOOK_S)
             # Counted by itself: the machine's time of a standing clock may stand still, too.
             left -= _LOOK_S
             if left <= 0:
-                self._lockstep.give_up(runs)
+                self._lockstep.give_up(names)
         self._waited[call.claim.id] = instant
         while len(self._waited) > _REMEMBERED:
             self._waited.pop(next(iter(self._waited)))
