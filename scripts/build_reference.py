@@ -410,7 +410,8 @@ and `--json` are what stays.
   `skipped`, `snoozed`, `given_back`.
 - `runs.cause`: `submit`, `schedule`, `event`, `after`, `retry` (somebody let an ended run run again),
   `elsewhere` (a result that was reported by `app.monitor.track_task_execution`).
-- `alerts.type`: `task_failure`, `long_execution`, or `task_alert` for what a task sends itself.
+- `alerts.type`: `task_failure`, `long_execution`, `task_alert` for what a task sends itself, `desk_failure` when market
+  data or a broker's news cannot pass the desk, `event_refused` when a fact does not fit a task that it should start.
 - `workers.state`: `alive`, `stopped`, `dead`.
 - `run_logs.stream`: `stdout`, `stderr`, `log`.
 - `desk_orders.state` and `desk_order_history.state`: `new` (stored; perhaps sent, perhaps not), `open`, and then `filled`,
