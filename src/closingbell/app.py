@@ -601,7 +601,7 @@ class App:
     @property
     def desk(self) -> Desk:
         """The desk: its accounts as they stand, and orders that a person places."""
-        for name in self._accounts:
+        for name in self._accounts or ("main",):
             self.machinery.floor.account(name)
         return self.machinery.floor.desk
 

@@ -647,3 +647,15 @@ def test_people_see_the_desk_without_a_worker(store_address: str) -> None:
 
     assert [portfolio.total_value, portfolio.cash] == [500, 500]
     assert list(desk.accounts) == ["main"]
+
+
+def test_people_see_the_default_account_too(sqlite_address: str) -> None:
+    app = make_app(sqlite_address, StandingClock(START))
+    desk = app.desk
+    entry = desk.deposit("main", 500)
+    value = app.portfolio().total_value
+    app.stop()
+
+    assert entry is not None
+    assert (list(desk.accounts), entry.seq) == (["main"], 2)
+    assert value == 10_500
