@@ -30,7 +30,7 @@ demo: setup ## Run a trading desk's day on one SQLite file
 	$(BIN)/closingbell demo
 
 test: setup ## Run every test that needs no external server
-	$(BIN)/python -m pytest -m "not chaos_full"
+	$(BIN)/python scripts/run_tests.py
 
 lint: setup ## Check style, imports between rooms, and the house rules
 	$(BIN)/ruff check .
