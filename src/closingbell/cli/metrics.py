@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from closingbell.cli.failure import guarded
-from closingbell.cli.option import AppTarget, DatabaseAddress, Debug
+from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
 
 
 @guarded
@@ -24,6 +24,7 @@ def metrics(
     ] = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
+    as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Write the store's figures in Prometheus' text format."""
@@ -37,8 +38,23 @@ def metrics(
     app = app_of_settings(database, app_target)
     with opened(app):
         written = expose(lambda: take_snapshot(app.store, app.clock))
+    if as_json:
+        written = _samples(written.decode())
     if out is None:
         sys.stdout.write(written.decode())
     else:
         with written_whole(out) as part:
             part.write_bytes(written)
+
+
+def _samples(text: str) -> bytes:
+    """Return the samples of a text in Prometheus' format as one JSON document."""
+    import msgspec
+    from prometheus_client.parser import text_string_to_metric_families
+
+    samples = [
+        {"name": sample.name, "labels": sample.labels, "value": sample.value}
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    ]
+    return msgspec.json.encode({"samples": samples}) + b"\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -33,6 +34,15 @@ def test_metrics_of_a_desk_are_written_as_prometheus_reads_them(
     assert found["closingbell_queue_wait_seconds_count", "valuation"] == 2
     assert found["closingbell_workers", "stopped"] == 1
     assert found["closingbell_alerts_open", "WARNING", "task_failure"] == 1
+
+
+def test_metrics_as_json_say_the_same(drained: Path, command: Command) -> None:
+    text = values(command("metrics", *ON_DESK).out)
+    told = json.loads(command("metrics", "--json", *ON_DESK).out)["samples"]
+    key = ("closingbell_runs_total", "success", "valuation")
+    found = {(s["name"], *(s["labels"][k] for k in sorted(s["labels"]))): s["value"] for s in told}
+    assert found.keys() == text.keys()
+    assert found[key] == text[key] == 1
 
 
 def test_metrics_count_what_waits(drained: Path, command: Command) -> None:
