@@ -132,9 +132,9 @@ class RiskManager(ReadyTask):
         if size - under_way - sum((o.remaining for o in resting), ZERO) < needed:
             for order in resting:
                 algorithm.cancel_order(order)
-        coming = position.quantity + sum(
-            (o.side.sign * o.remaining for o in algorithm.get_open_orders(symbol)), ZERO
-        )
+        # A target counts the market orders that are under way, and nothing that rests.
+        certain = [o for o in algorithm.get_open_orders(symbol) if o.type is OrderType.MARKET]
+        coming = position.quantity + sum((o.side.sign * o.remaining for o in certain), ZERO)
         placed = algorithm.order_target_quantity(symbol, coming + closing.sign * needed)
         return None if placed is None else format(placed.quantity.normalize(), "f")
 
