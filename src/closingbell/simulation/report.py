@@ -364,4 +364,6 @@ def _encoded(value: Any) -> Any:
     # Amounts that came through the algorithm's door are of a subclass.
     if isinstance(value, Decimal):
         return Decimal(value)
-    raise NotImplementedError
+    raise TypeError(
+        f"a report cannot hold a {type(value).__name__}: expected JSON values or amounts"
+    )
