@@ -16,6 +16,8 @@ it can cross a process boundary unchanged.
     │   ├── UnknownTask · UnknownRun · UnknownSchedule
     ├── PayloadError               what was submitted does not fit
     │   ├── PayloadMismatch · PayloadTooLarge · PayloadNotJson · SubmitError
+    ├── RequestRefused             what came in at the door
+    │   ├── NotSignedIn · Forbidden · TooManyRequests · PageTokenError
     ├── StateError                 the request does not fit the present state
     │   ├── InvalidTransition · RunNotFinished · AppNotRunning
     ├── StoreError                 the database (`retryable` says if waiting helps)
@@ -330,6 +332,66 @@ class SubmitError(PayloadError):
         self.option = option
         self.given = given if isinstance(given, (str, int, float)) else repr(given)
         self.expected = expected
+
+
+# --- the door ------------------------------------------------------------------
+
+
+class RequestRefused(ClosingbellError):
+    """A request that the service does not take."""
+
+    code = "request_refused"
+
+
+class NotSignedIn(RequestRefused):
+    """Nobody known sends this request."""
+
+    code = "not_signed_in"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path} needs a sign-in: send a token as 'Authorization: Bearer ...', or sign in "
+            "at /sign-in"
+        )
+        self.path = path
+
+
+class Forbidden(RequestRefused):
+    """Who asks is known, and may not."""
+
+    code = "forbidden"
+
+    def __init__(self, name: str, role: str, needed: str) -> None:
+        super().__init__(
+            f"{name} is {role} and this needs {needed}: ask an admin for a token of that role"
+        )
+        self.name = name
+        self.role = str(role)
+        self.needed = str(needed)
+
+
+class TooManyRequests(RequestRefused):
+    """Asked too often; `retry_after_s` says when to ask again."""
+
+    code = "too_many_requests"
+
+    def __init__(self, what: str, retry_after_s: float) -> None:
+        super().__init__(f"too many {what}: try again in {retry_after_s:.0f} seconds")
+        self.what = what
+        self.retry_after_s = retry_after_s
+
+
+class PageTokenError(RequestRefused):
+    """A page token that was not made by this query."""
+
+    code = "invalid_page_token"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"this page token {problem}: start at the first page, without 'after', and keep the "
+            "query the same from page to page"
+        )
+        self.problem = problem
 
 
 # --- states --------------------------------------------------------------------------

@@ -87,6 +87,8 @@ class Run:
         reason: why it was skipped, cancelled or given back.
         cause: "submit", "schedule", "event", "after", "retry", or "elsewhere" for a result
             that was recorded and not run here.
+        hold: "approval" while it waits for people, else None.
+        requested_by: who asked for it at the door; None for code, schedules and events.
     """
 
     id: str
@@ -114,6 +116,10 @@ class Run:
     reason: str | None = None
     lane: str | None = None
     cancel_requested_at: datetime | None = None
+    event_id: str | None = None
+    hold: str | None = None
+    batch_id: str | None = None
+    requested_by: str | None = None
     attempts: tuple[Attempt, ...] = field(default=())
 
     @property
@@ -132,7 +138,14 @@ class Run:
 
 
 class RunTemplate(NamedTuple):
-    """What the runs of one submission share. Times are microseconds since the epoch."""
+    """What the runs of one submission share. Times are microseconds since the epoch.
+
+    Attributes:
+        hold: "approval" for a run that is scheduled and waits for people, else None.
+        batch_id: the batch that it belongs to.
+        requested_by: who asked for it, where that is somebody at the door.
+        trace: the W3C `traceparent` of who asked for it.
+    """
 
     task: str
     executor: str
@@ -149,6 +162,10 @@ class RunTemplate(NamedTuple):
     fire_at: int | None = None
     session_date: str | None = None
     event_id: str | None = None
+    hold: str | None = None
+    batch_id: str | None = None
+    requested_by: str | None = None
+    trace: str | None = None
 
 
 class RunItem(NamedTuple):
@@ -177,6 +194,7 @@ class Claim(NamedTuple):
     lost_count: int
     cancel_reason: str | None
     started_at: int
+    trace: str | None = None
 
 
 class AlertNote(NamedTuple):

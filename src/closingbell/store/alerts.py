@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from closingbell.core.actor import current_actor
 from closingbell.store.audit import StoredAudit
 from closingbell.store.codec import from_json, instant, to_json
 from closingbell.store.database import Database
@@ -35,24 +36,37 @@ class StoredAlerts:
         run_id: str | None = None,
         data: dict[str, Any] | None = None,
     ) -> bool:
-        """Store an alert; one with the same id is not stored again. Returns whether it was new."""
+        """Store an alert; one with the same id is not stored again. Returns whether it was new.
+
+        One whose subject (its type, task and message) is open is counted on the open alert.
+        """
         with self._database.writing() as connection:
-            stored = connection.execute(
-                insert_of(connection)(alerts)
-                .values(
-                    id=alert_id,
-                    type=kind,
-                    severity=severity,
-                    task=task,
-                    run_id=run_id,
-                    message=message,
-                    data=to_json(data or {}),
-                    raised_at=now,
-                )
-                .on_conflict_do_nothing()
-                .returning(alerts.c.id)
+            told = connection.execute(select(alerts.c.id).where(alerts.c.id == alert_id)).first()
+            if told is not None:
+                return False
+            fresh = insert_of(connection)(alerts).values(
+                id=alert_id,
+                type=kind,
+                severity=severity.upper(),
+                subject=f"{kind}:{task or ''}:{message}",
+                task=task,
+                run_id=run_id,
+                message=message,
+                data=to_json(data or {}),
+                note=alert_id,
+                raised_at=now,
+                last_at=now,
             )
-            return stored.first() is not None
+            again = {name: fresh.excluded[name] for name in ("run_id", "data", "note", "last_at")}
+            connection.execute(
+                fresh.on_conflict_do_update(
+                    index_elements=["subject"],
+                    index_where=alerts.c.cleared_at.is_(None),
+                    set_={**again, "count": alerts.c.count + 1},
+                    where=alerts.c.note != fresh.excluded.note,
+                )
+            )
+            return True
 
     def open(self, kind: str | None = None, since: int | None = None) -> list[dict[str, Any]]:
         """Return alerts that nobody cleared, oldest first."""
@@ -70,7 +84,8 @@ class StoredAlerts:
 
     def clear(self, now: int, kind: str | None = None) -> int:
         """Clear open alerts, all or of one type; return how many."""
-        query = update(alerts).where(alerts.c.cleared_at.is_(None)).values(cleared_at=now)
+        query = update(alerts).where(alerts.c.cleared_at.is_(None))
+        query = query.values(cleared_at=now, cleared_by=current_actor().name)
         if kind is not None:
             query = query.where(alerts.c.type == kind)
         with self._database.writing() as connection:

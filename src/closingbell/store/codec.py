@@ -83,6 +83,10 @@ def read_run(row: Mapping[Any, Any], attempts: tuple[Attempt, ...] = ()) -> Run:
         reason=row["reason"],
         lane=row["lane"],
         cancel_requested_at=instant(row["cancel_requested_at"]),
+        event_id=row["event_id"],
+        hold=row["hold"],
+        batch_id=row["batch_id"],
+        requested_by=row["requested_by"],
         attempts=attempts,
     )
 

@@ -199,7 +199,7 @@ class PostgresQueue:
             claim = Claim(
                 item.id, 1, template.task, item.payload, 1, template.max_attempts,
                 template.timeout_s, template.due_at, template.fire_at, template.session_date,
-                template.schedule_id, template.executor, 0, None, now,
+                template.schedule_id, template.executor, 0, None, now, template.trace,
             )  # fmt: skip
             self._deliver(held, [claim], [], set())
             return item.id

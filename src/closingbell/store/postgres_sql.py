@@ -53,7 +53,7 @@ HOLDER = "SELECT id FROM runs WHERE task = %s AND key = %s"
 
 _CLAIM_COLUMNS = (
     "id, {fence}, task, payload, {attempt}, max_attempts, timeout_s, due_at, fire_at,"
-    " session_date, schedule_id, executor, lost_count, cancel_reason, {started}"
+    " session_date, schedule_id, executor, lost_count, cancel_reason, {started}, trace"
 )
 _HELD_ARRAY = "json_build_array({})".format(
     _CLAIM_COLUMNS.format(fence="fence", attempt="attempt", started="started_at")
@@ -162,13 +162,20 @@ logged AS (
        JOIN ended ON ended.id = piece.id JOIN rest ON rest.id = piece.id
 ),
 alerted AS (
-  INSERT INTO alerts (id, type, severity, task, run_id, message, data, raised_at)
-  SELECT note.id, note.type, 'WARNING', ended.task, ended.id, note.message, note.data,
-         ended.finished_at
+  INSERT INTO alerts (id, type, severity, subject, task, run_id, message, data, note, raised_at,
+                      last_at, count)
+  SELECT DISTINCT ON (note.type, ended.task)
+         note.id, note.type, 'WARNING', note.type || ':' || ended.task, ended.task, ended.id,
+         note.message, note.data, note.id, ended.finished_at, ended.finished_at,
+         count(*) OVER (PARTITION BY note.type, ended.task)
   FROM unnest(%(a_runs)s::text[], %(a_ids)s::text[], %(a_types)s::text[], %(a_messages)s::text[],
               %(a_data)s::text[]) AS note (run_id, id, type, message, data)
        JOIN ended ON ended.id = note.run_id
-  ON CONFLICT DO NOTHING
+  ORDER BY note.type, ended.task, ended.finished_at DESC, note.id DESC
+  ON CONFLICT (subject) WHERE cleared_at IS NULL DO UPDATE SET
+    count = alerts.count + excluded.count, run_id = excluded.run_id, message = excluded.message,
+    data = excluded.data, note = excluded.note, last_at = excluded.last_at
+    WHERE alerts.note <> excluded.note
 )""".format(again="rest.state IN ('scheduled', 'pending')")
 EXCHANGE_FULL = f"""
 WITH {_PLAIN}, {_REST}, {_UNTIL_LANES_WAIT}
@@ -242,9 +249,11 @@ USE = "INSERT INTO rate_uses (bucket, used_at, units, window_us) VALUES (%s, %s,
 
 PROMOTE = """
 UPDATE runs SET state = 'pending' FROM (
-  SELECT ctid FROM runs WHERE state = 'scheduled' AND due_at <= %s
+  SELECT ctid FROM runs WHERE state = 'scheduled' AND hold IS NULL AND due_at <= %s
   ORDER BY due_at, id LIMIT %s FOR UPDATE SKIP LOCKED) AS due
-WHERE runs.ctid = due.ctid AND runs.state IN ('scheduled', '')
+WHERE runs.ctid = due.ctid AND runs.state IN ('scheduled', '') AND runs.hold IS NULL
 """
-NEXT_DUE = "SELECT due_at FROM runs WHERE state = 'scheduled' ORDER BY due_at, id LIMIT 1"
+NEXT_DUE = (
+    "SELECT due_at FROM runs WHERE state = 'scheduled' AND hold IS NULL ORDER BY due_at, id LIMIT 1"
+)
 SERVER_MICROS = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"

@@ -30,7 +30,9 @@ from sqlalchemy import (
 # They register the desk's tables and triggers in the metadata.
 import closingbell.store.append_only
 import closingbell.store.audit_schema
+import closingbell.store.door_schema
 import closingbell.store.trading_schema  # noqa: F401
+from closingbell.store.alert_schema import alerts as alerts
 from closingbell.store.metadata import Word, is_one_of
 from closingbell.store.metadata import metadata as metadata
 
@@ -96,6 +98,10 @@ runs = Table(
     Column("reason", Text),
     Column("cancel_requested_at", BigInteger),
     Column("cancel_reason", Text),
+    Column("hold", Word),
+    Column("batch_id", Word),
+    Column("requested_by", Word),
+    Column("trace", Text),
     CheckConstraint(
         _states("scheduled", "pending", "running", "success", "failed", "cancelled", "skipped"),
         name="runs_state_known",
@@ -106,6 +112,11 @@ runs = Table(
     CheckConstraint(
         "(finished_at IS NOT NULL) = (state IN ('success', 'failed', 'cancelled', 'skipped'))",
         name="runs_final_is_finished",
+    ),
+    CheckConstraint("hold IS NULL OR hold = 'approval'", name="runs_hold_known"),
+    # What waits for a person can be neither claimed nor run, whatever a statement forgets.
+    CheckConstraint(
+        "hold IS NULL OR state IN ('scheduled', 'cancelled')", name="runs_held_does_not_run"
     ),
     postgresql_with=_BUSY,
 )
@@ -135,8 +146,29 @@ Index(
     "runs_due",
     runs.c.due_at,
     runs.c.id,
-    sqlite_where=text("state = 'scheduled'"),
-    postgresql_where=text("state = 'scheduled'"),
+    sqlite_where=text("state = 'scheduled' AND hold IS NULL"),
+    postgresql_where=text("state = 'scheduled' AND hold IS NULL"),
+)
+Index(
+    "runs_on_hold",
+    runs.c.id,
+    sqlite_where=text("state = 'scheduled' AND hold IS NOT NULL"),
+    postgresql_where=text("state = 'scheduled' AND hold IS NOT NULL"),
+)
+Index(
+    "runs_schedule",
+    runs.c.schedule_id,
+    runs.c.id,
+    sqlite_where=text("schedule_id IS NOT NULL"),
+    postgresql_where=text("schedule_id IS NOT NULL"),
+)
+Index(
+    "runs_batch",
+    runs.c.batch_id,
+    runs.c.state,
+    runs.c.id,
+    sqlite_where=text("batch_id IS NOT NULL"),
+    postgresql_where=text("batch_id IS NOT NULL"),
 )
 Index(
     "runs_held",
@@ -327,21 +359,6 @@ retry_policies = Table(
     Column("updated_at", BigInteger, nullable=False),
     CheckConstraint("max_retries >= 0", name="retry_policies_retries_not_negative"),
 )
-
-alerts = Table(
-    "alerts",
-    metadata,
-    Column("id", Word, primary_key=True, nullable=False),
-    Column("type", Word, nullable=False),
-    Column("severity", Text, nullable=False),
-    Column("task", Word),
-    Column("run_id", Word),
-    Column("message", Text, nullable=False),
-    Column("data", Text, nullable=False),
-    Column("raised_at", BigInteger, nullable=False),
-    Column("cleared_at", BigInteger),
-)
-Index("alerts_raised", alerts.c.cleared_at, alerts.c.raised_at)
 
 #: How runs went, as sketches that can be added up: by the minute for each worker, by the hour, by
 #: the day and, in the bucket of width 0, since ever.

@@ -298,6 +298,7 @@ def _insert_claimed(
             lost_count=0,
             cancel_reason=None,
             started_at=started,
+            trace=template.trace,
         )
     )
     return [item.id]

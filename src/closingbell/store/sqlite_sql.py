@@ -12,11 +12,12 @@ from closingbell.core.run import RunTemplate
 
 CLAIM_COLUMNS = (
     "id, fence + 1, task, payload, attempt + 1, max_attempts, timeout_s, due_at, fire_at,"
-    " session_date, schedule_id, executor, lost_count, cancel_reason, {now}"
+    " session_date, schedule_id, executor, lost_count, cancel_reason, {now}, trace"
 )
 TEMPLATE = (
     "task, executor, priority, state, due_at, max_attempts, timeout_s, submitted_at, cause,"
-    " tags, key, schedule_id, fire_at, session_date, event_id"
+    " tags, key, schedule_id, fire_at, session_date, event_id, hold, batch_id,"
+    " requested_by, trace"
 )
 INSERT_ONE = (
     f"INSERT INTO runs (id, payload, lane, {TEMPLATE})"
@@ -69,10 +70,16 @@ SELECT j.value ->> 0, j.value ->> 1,
 FROM json_each(?) AS j
 """
 ALERTS = """
-INSERT INTO alerts (id, type, severity, task, run_id, message, data, raised_at)
-SELECT j.value ->> 1, j.value ->> 2, 'WARNING', task, runs.id, j.value ->> 3, j.value ->> 4,
-       j.value ->> 5
-FROM json_each(?) AS j JOIN runs ON runs.id = j.value ->> 0 WHERE true ON CONFLICT DO NOTHING
+INSERT INTO alerts (id, type, severity, subject, task, run_id, message, data, note, raised_at,
+                    last_at)
+SELECT j.value ->> 1, j.value ->> 2, 'WARNING', (j.value ->> 2) || ':' || task, task, runs.id,
+       j.value ->> 3, j.value ->> 4, j.value ->> 1, j.value ->> 5, j.value ->> 5
+FROM json_each(?) AS j JOIN runs ON runs.id = j.value ->> 0 WHERE true
+ON CONFLICT (subject) WHERE cleared_at IS NULL DO UPDATE SET
+  count = count + 1, run_id = excluded.run_id, message = excluded.message, data = excluded.data,
+  note = excluded.note, last_at = excluded.last_at
+  WHERE alerts.note <> excluded.note
+ON CONFLICT DO NOTHING
 """
 # Refused is what is neither in its run's row nor, followed by another attempt, in the ledger.
 STALE = """
@@ -121,10 +128,10 @@ FIRST_USE = "SELECT min(used_at) FROM rate_uses WHERE bucket = ? AND used_at > ?
 USE = "INSERT INTO rate_uses (bucket, used_at, units, window_us) VALUES (?, ?, ?, ?)"
 PROMOTE = (
     "UPDATE runs SET state = 'pending' WHERE id IN (SELECT id FROM runs"
-    " WHERE state = 'scheduled' AND due_at <= ? ORDER BY due_at, id LIMIT ?)"
-    " AND state = 'scheduled'"
+    " WHERE state = 'scheduled' AND hold IS NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?)"
+    " AND state = 'scheduled' AND hold IS NULL"
 )
-NEXT_DUE = "SELECT min(due_at) FROM runs WHERE state = 'scheduled'"
+NEXT_DUE = "SELECT min(due_at) FROM runs WHERE state = 'scheduled' AND hold IS NULL"
 INSERT_CLAIMED = (
     f"INSERT INTO runs (id, payload, lane, {TEMPLATE}, worker_id, started_at, attempt, fence)"
     f" VALUES (?, ?, ?{', ?' * len(RunTemplate._fields)}, ?, ?, 1, 1) ON CONFLICT DO NOTHING"

@@ -107,6 +107,7 @@ class StoredWorkers:
                 lost_count=row["lost_count"],
                 cancel_reason=row["cancel_reason"],
                 started_at=row["started_at"],
+                trace=row["trace"],
             )
             for row in rows
         ]

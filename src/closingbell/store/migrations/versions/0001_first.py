@@ -83,19 +83,98 @@ def upgrade() -> None:
     _make_audit()
     _make_desk()
     op.create_table(
+        "alert_rules",
+        sa.Column("id", _WORD, nullable=False),
+        sa.Column("kind", _WORD, nullable=False),
+        sa.Column("definition", sa.Text(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("source", _WORD, nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("source IN ('code', 'api', 'default')", name="alert_rules_source_known"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "alerts",
         sa.Column("id", _WORD, nullable=False),
         sa.Column("type", _WORD, nullable=False),
-        sa.Column("severity", sa.Text(), nullable=False),
+        sa.Column("severity", _WORD, nullable=False),
+        sa.Column("subject", _WORD, nullable=False),
+        sa.Column("rule_id", _WORD, nullable=True),
         sa.Column("task", _WORD, nullable=True),
         sa.Column("run_id", _WORD, nullable=True),
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("count", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("note", _WORD, nullable=False),
         sa.Column("raised_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.Column("routed_at", sa.BigInteger(), nullable=True),
+        sa.Column("next_step_at", sa.BigInteger(), nullable=True),
+        sa.Column("acknowledged_at", sa.BigInteger(), nullable=True),
+        sa.Column("acknowledged_by", _WORD, nullable=True),
         sa.Column("cleared_at", sa.BigInteger(), nullable=True),
+        sa.Column("cleared_by", _WORD, nullable=True),
+        sa.CheckConstraint(
+            "severity IN ('INFO', 'WARNING', 'ERROR', 'CRITICAL')", name="alerts_severity_known"
+        ),
+        sa.CheckConstraint(
+            "(acknowledged_at IS NULL) = (acknowledged_by IS NULL)",
+            name="alerts_acknowledged_by_whom",
+        ),
+        sa.CheckConstraint(
+            "(cleared_at IS NULL) = (cleared_by IS NULL)", name="alerts_cleared_by_whom"
+        ),
+        sa.CheckConstraint("count >= 1", name="alerts_count_positive"),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index(
+        "alerts_next_step",
+        "alerts",
+        ["next_step_at"],
+        unique=False,
+        sqlite_where=sa.text("next_step_at IS NOT NULL"),
+        postgresql_where=sa.text("next_step_at IS NOT NULL"),
+    )
+    op.create_index(
+        "alerts_open_subject",
+        "alerts",
+        ["subject"],
+        unique=True,
+        sqlite_where=sa.text("cleared_at IS NULL"),
+        postgresql_where=sa.text("cleared_at IS NULL"),
+    )
     op.create_index("alerts_raised", "alerts", ["cleared_at", "raised_at"], unique=False)
+    op.create_index(
+        "alerts_unrouted",
+        "alerts",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("routed_at IS NULL"),
+        postgresql_where=sa.text("routed_at IS NULL"),
+    )
+    op.create_table(
+        "api_tokens",
+        sa.Column("id", _WORD, nullable=False),
+        sa.Column("name", _WORD, nullable=False),
+        sa.Column("owner", _WORD, nullable=True),
+        sa.Column("role", _WORD, nullable=False),
+        sa.Column("hash", _WORD, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", _WORD, nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_used_at", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_by", _WORD, nullable=True),
+        sa.CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="api_tokens_role_known"),
+        sa.CheckConstraint(
+            "(revoked_at IS NULL) = (revoked_by IS NULL)", name="api_tokens_revoked_by"
+        ),
+        sa.CheckConstraint("length(hash) = 64", name="api_tokens_hash_whole"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("hash"),
+    )
     op.create_table(
         "attempts",
         sa.Column("run_id", _WORD, nullable=False),
@@ -232,9 +311,17 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("cancel_requested_at", sa.BigInteger(), nullable=True),
         sa.Column("cancel_reason", sa.Text(), nullable=True),
+        sa.Column("hold", _WORD, nullable=True),
+        sa.Column("batch_id", _WORD, nullable=True),
+        sa.Column("requested_by", _WORD, nullable=True),
+        sa.Column("trace", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "(finished_at IS NOT NULL) = (state IN ('success', 'failed', 'cancelled', 'skipped'))",
             name="runs_final_is_finished",
+        ),
+        sa.CheckConstraint("hold IS NULL OR hold = 'approval'", name="runs_hold_known"),
+        sa.CheckConstraint(
+            "hold IS NULL OR state IN ('scheduled', 'cancelled')", name="runs_held_does_not_run"
         ),
         sa.CheckConstraint(
             "state <> 'running' OR worker_id IS NOT NULL", name="runs_running_is_held"
@@ -260,6 +347,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("schedule_id IS NOT NULL AND finished_at IS NULL"),
         postgresql_where=sa.text("schedule_id IS NOT NULL AND finished_at IS NULL"),
+    )
+    op.create_index(
+        "runs_batch",
+        "runs",
+        ["batch_id", "state", "id"],
+        unique=False,
+        sqlite_where=sa.text("batch_id IS NOT NULL"),
+        postgresql_where=sa.text("batch_id IS NOT NULL"),
     )
     op.create_index(
         "runs_cancel_requested",
@@ -290,8 +385,8 @@ def upgrade() -> None:
         "runs",
         ["due_at", "id"],
         unique=False,
-        sqlite_where=sa.text("state = 'scheduled'"),
-        postgresql_where=sa.text("state = 'scheduled'"),
+        sqlite_where=sa.text("state = 'scheduled' AND hold IS NULL"),
+        postgresql_where=sa.text("state = 'scheduled' AND hold IS NULL"),
     )
     op.create_index(
         "runs_finished",
@@ -326,6 +421,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('failed', 'cancelled', 'skipped')"),
     )
     op.create_index(
+        "runs_on_hold",
+        "runs",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'scheduled' AND hold IS NOT NULL"),
+        postgresql_where=sa.text("state = 'scheduled' AND hold IS NOT NULL"),
+    )
+    op.create_index(
         "runs_retrying",
         "runs",
         ["id"],
@@ -341,7 +444,134 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'running' AND lane IS NOT NULL"),
         postgresql_where=sa.text("state = 'running' AND lane IS NOT NULL"),
     )
+    op.create_index(
+        "runs_schedule",
+        "runs",
+        ["schedule_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("schedule_id IS NOT NULL"),
+        postgresql_where=sa.text("schedule_id IS NOT NULL"),
+    )
     op.create_index("runs_task", "runs", ["task", "id"], unique=False)
+    op.create_table(
+        "approvals",
+        sa.Column("run_id", _WORD, nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("person", _WORD, nullable=False),
+        sa.Column("verdict", _WORD, nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("decided_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "verdict <> 'rejected' OR reason IS NOT NULL", name="approvals_rejection_has_reason"
+        ),
+        sa.CheckConstraint(
+            "verdict IN ('requested', 'approved', 'rejected')", name="approvals_verdict_known"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "fence", "person"),
+    )
+    op.create_table(
+        "batches",
+        sa.Column("id", _WORD, nullable=False),
+        sa.Column("task", _WORD, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("requested_by", _WORD, nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("size >= 1", name="batches_not_empty"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("principal", _WORD, nullable=False),
+        sa.Column("key", _WORD, nullable=False),
+        sa.Column("request_hash", _WORD, nullable=False),
+        sa.Column("claimed_until", sa.BigInteger(), nullable=True),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("headers", sa.Text(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "(claimed_until IS NULL) = (status IS NOT NULL)", name="idempotency_keys_answered"
+        ),
+        sa.PrimaryKeyConstraint("principal", "key"),
+    )
+    op.create_index("idempotency_keys_created", "idempotency_keys", ["created_at"], unique=False)
+    op.create_table(
+        "notifications",
+        sa.Column("id", _WORD, nullable=False),
+        sa.Column("alert_id", _WORD, nullable=False),
+        sa.Column("channel", _WORD, nullable=False),
+        sa.Column("occasion", _WORD, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("state", _WORD, nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("fence", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "(next_at IS NOT NULL) = (state IN ('pending', 'sending'))",
+            name="notifications_waiting_until",
+        ),
+        sa.CheckConstraint(
+            "(sent_at IS NOT NULL) = (state = 'sent')", name="notifications_sent_when"
+        ),
+        sa.CheckConstraint(
+            "occasion IN ('raised', 'repeated', 'escalated', 'cleared', 'test')",
+            name="notifications_occasion_known",
+        ),
+        sa.CheckConstraint(
+            "state IN ('pending', 'sending', 'sent', 'failed')", name="notifications_state_known"
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("notifications_alert", "notifications", ["alert_id"], unique=False)
+    op.create_index("notifications_created", "notifications", ["created_at"], unique=False)
+    op.create_index(
+        "notifications_next",
+        "notifications",
+        ["next_at"],
+        unique=False,
+        sqlite_where=sa.text("next_at IS NOT NULL"),
+        postgresql_where=sa.text("next_at IS NOT NULL"),
+    )
+    op.create_table(
+        "sign_in_codes",
+        sa.Column("id", _WORD, nullable=False),
+        sa.Column("purpose", _WORD, nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("purpose IN ('sign-in', 'oidc')", name="sign_in_codes_purpose_known"),
+        sa.CheckConstraint("length(id) = 64", name="sign_in_codes_hash_whole"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("sign_in_codes_expires", "sign_in_codes", ["expires_at"], unique=False)
+    op.create_table(
+        "web_sessions",
+        sa.Column("id", _WORD, nullable=False),
+        sa.Column("person", _WORD, nullable=False),
+        sa.Column("role", _WORD, nullable=False),
+        sa.Column("is_person", sa.Integer(), nullable=False),
+        sa.Column("came_by", _WORD, nullable=False),
+        sa.Column("token_id", _WORD, nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "came_by IN ('code', 'token', 'oidc')", name="web_sessions_came_by_known"
+        ),
+        sa.CheckConstraint(
+            "role IN ('viewer', 'operator', 'admin')", name="web_sessions_role_known"
+        ),
+        sa.CheckConstraint("length(id) = 64", name="web_sessions_hash_whole"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("web_sessions_expires", "web_sessions", ["expires_at"], unique=False)
+
     op.create_table(
         "schedules",
         sa.Column("id", _WORD, nullable=False),

@@ -1,0 +1,1 @@
+"""The routes, one file for each noun; each offers a `router`."""
