@@ -31,12 +31,18 @@ class Actor(NamedTuple):
         name: such as "ann" or "ann@desk-1".
         kind: how they came in.
         reason: why they do what they do, where the act itself does not say.
+        is_person: whether they count as one of the two persons that a run may need.
     """
 
     name: str
     kind: ActorKind
     reason: str | None = None
+    is_person: bool = False
 
+
+#: Who stands at a door, and so is named as the one who asked for a run.
+_AT_A_DOOR = (ActorKind.PERSON, ActorKind.API_TOKEN, ActorKind.COMMAND_LINE)
+_PERSONS = (ActorKind.PERSON, ActorKind.COMMAND_LINE)
 
 _UNNAMED = Actor("app", ActorKind.APP_CODE)
 
@@ -57,9 +63,19 @@ def current_actor() -> Actor:
     return Actor(call.claim.task, ActorKind.APP_CODE, f"run {call.claim.id}")
 
 
+def who_asks() -> str | None:
+    """Return the name of who stands at a door and asks; None for code, tasks and the system."""
+    actor = _current.get()
+    return None if actor is None or actor.kind not in _AT_A_DOOR else actor.name
+
+
 @contextmanager
 def acting_as(
-    name: str, kind: ActorKind = ActorKind.APP_CODE, reason: str | None = None
+    name: str,
+    kind: ActorKind = ActorKind.APP_CODE,
+    reason: str | None = None,
+    *,
+    is_person: bool | None = None,
 ) -> Iterator[Actor]:
     """Let what is done in the `with` block be somebody's.
 
@@ -69,8 +85,17 @@ def acting_as(
         name: who.
         kind: how they came in.
         reason: why; an act that is given a reason of its own keeps that.
+        is_person: whether a person acts, who counts where two are needed; default by the
+            kind: a person, or a command line's user. An API token says so when it has an
+            owner, and a browser that nobody named says that it is none.
     """
-    actor = Actor(name, kind, reason)
+    counts = kind in _PERSONS if is_person is None else is_person and kind in _AT_A_DOOR
+    with _acting(Actor(name, kind, reason, counts)) as actor:
+        yield actor
+
+
+@contextmanager
+def _acting(actor: Actor) -> Iterator[Actor]:
     token = _current.set(actor)
     try:
         yield actor
@@ -85,7 +110,7 @@ def signed(act: Callable[_P, _R]) -> Callable[_P, _R]:
         return act
 
     def signed_act(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        with acting_as(*actor):
+        with _acting(actor):
             return act(*args, **kwargs)
 
     return signed_act

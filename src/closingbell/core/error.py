@@ -18,8 +18,9 @@ it can cross a process boundary unchanged.
     │   ├── PayloadMismatch · PayloadTooLarge · PayloadNotJson · SubmitError
     ├── RequestRefused             what came in at the door
     │   ├── NotSignedIn · Forbidden · TooManyRequests · PageTokenError
+    │   ├── InvalidRequest · RequestKeyReused · RequestInProgress · ServerAddressError
     ├── StateError                 the request does not fit the present state
-    │   ├── InvalidTransition · RunNotFinished · AppNotRunning
+    │   ├── InvalidTransition · ApprovalRefused · RunNotFinished · AppNotRunning
     ├── StoreError                 the database (`retryable` says if waiting helps)
     │   ├── StoreUnavailable · StoreReadOnly · StoreFull · SchemaMismatch
     ├── ExecutionError             what happened to an attempt
@@ -394,6 +395,56 @@ class PageTokenError(RequestRefused):
         self.problem = problem
 
 
+class InvalidRequest(RequestRefused):
+    """A request whose body, path or query cannot be what the route takes."""
+
+    code = "invalid_request"
+
+    def __init__(self, problems: Iterable[tuple[str, str]]) -> None:
+        told = list(problems)
+        super().__init__("; ".join(f"{where}: {what}" for where, what in told))
+        self.problems = [{"where": where, "what": what} for where, what in told]
+
+
+class RequestKeyReused(RequestRefused):
+    """An Idempotency-Key that came before with another request."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"Idempotency-Key {key!r} came before with another request: use a new key for what is "
+            "new, and the same key only to send the same request again"
+        )
+        self.key = key
+
+
+class RequestInProgress(RequestRefused):
+    """The first request with this Idempotency-Key is not answered yet."""
+
+    code = "request_in_progress"
+
+    def __init__(self, key: str, retry_after_s: float) -> None:
+        super().__init__(
+            f"the first request with Idempotency-Key {key!r} is still at work: send it again in "
+            f"{retry_after_s:.0f} seconds for its answer"
+        )
+        self.key = key
+        self.retry_after_s = retry_after_s
+
+
+class ServerAddressError(RequestRefused):
+    """The API cannot listen where it was asked to."""
+
+    code = "invalid_server_address"
+
+    def __init__(self, host: str, port: int, problem: str) -> None:
+        super().__init__(f"the API cannot listen on {host}:{port}: {problem}")
+        self.host = host
+        self.port = port
+        self.problem = problem
+
+
 # --- states --------------------------------------------------------------------------
 
 
@@ -413,6 +464,18 @@ class InvalidTransition(StateError):
         self.run_id = run_id
         self.state = state
         self.wanted = wanted
+
+
+class ApprovalRefused(StateError):
+    """Somebody decides about a run who may not, or about one that waits for nobody."""
+
+    code = "approval_refused"
+
+    def __init__(self, run_id: str, act: str, problem: str) -> None:
+        super().__init__(f"run {run_id} cannot be {act}: {problem}")
+        self.run_id = run_id
+        self.act = act
+        self.problem = problem
 
 
 class RunNotFinished(StateError, TimeoutError):
