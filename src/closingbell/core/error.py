@@ -13,13 +13,16 @@ it can cross a process boundary unchanged.
     │   ├── TriggerError · CalendarError · TimezoneError
     │   ├── PolicyError · SettingError · ConditionError · TargetError · AccountError
     ├── LookupFailed               a name or id that is not there
-    │   ├── UnknownTask · UnknownRun · UnknownSchedule
+    │   ├── UnknownTask · UnknownRun · UnknownSchedule · UnknownEventTrigger
+    │   ├── UnknownWorker · UnknownOrder
     ├── PayloadError               what was submitted does not fit
     │   ├── PayloadMismatch · PayloadTooLarge · PayloadNotJson · SubmitError
     ├── RequestRefused             what came in at the door
     │   ├── NotSignedIn · Forbidden · TooManyRequests · PageTokenError
     │   ├── InvalidRequest · RequestKeyReused · RequestInProgress · ServerAddressError
+    │   ├── VersionMissing
     ├── StateError                 the request does not fit the present state
+    │   ├── VersionMismatch · DeclaredInCode · AlreadyExists
     │   ├── InvalidTransition · ApprovalRefused · RunNotFinished · AppNotRunning
     ├── StoreError                 the database (`retryable` says if waiting helps)
     │   ├── StoreUnavailable · StoreReadOnly · StoreFull · SchemaMismatch
@@ -269,6 +272,45 @@ class UnknownSchedule(LookupFailed):
         super().__init__(f"unknown schedule {schedule_id!r}: {hint}")
 
 
+class UnknownEventTrigger(LookupFailed):
+    """No event trigger has that id."""
+
+    code = "unknown_event_trigger"
+
+    def __init__(self, trigger_id: str, known: Iterable[str] = ()) -> None:
+        self.trigger_id = trigger_id
+        self.near = near_name(trigger_id, known)
+        hint = f"did you mean {self.near!r}?" if self.near else "list them at /event-triggers"
+        super().__init__(f"unknown event trigger {trigger_id!r}: {hint}")
+
+
+class UnknownWorker(LookupFailed):
+    """No worker has that id (or it ended long ago)."""
+
+    code = "unknown_worker"
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(
+            f"unknown worker {worker_id!r}: it never worked on this store, or ended more than a "
+            "week ago"
+        )
+        self.worker_id = worker_id
+
+
+class UnknownOrder(LookupFailed):
+    """The account has no order of that id."""
+
+    code = "unknown_order"
+
+    def __init__(self, order_id: str, account: str) -> None:
+        super().__init__(
+            f"unknown order {order_id!r}: account {account!r} has none of that id; list them, "
+            "or look in another account"
+        )
+        self.order_id = order_id
+        self.account = account
+
+
 # --- what was submitted ------------------------------------------------------------
 
 
@@ -445,6 +487,20 @@ class ServerAddressError(RequestRefused):
         self.problem = problem
 
 
+class VersionMissing(RequestRefused):
+    """A change that does not say which version it changes."""
+
+    code = "version_missing"
+
+    def __init__(self, kind: str, which: str) -> None:
+        super().__init__(
+            f"a change of {kind} {which!r} needs the header If-Match: read it first, and send its "
+            "ETag, so that nobody's change is overwritten unseen"
+        )
+        self.kind = kind
+        self.which = which
+
+
 # --- states --------------------------------------------------------------------------
 
 
@@ -476,6 +532,47 @@ class ApprovalRefused(StateError):
         self.run_id = run_id
         self.act = act
         self.problem = problem
+
+
+class VersionMismatch(StateError):
+    """What is to be changed was changed by somebody else meanwhile."""
+
+    code = "version_mismatch"
+
+    def __init__(self, kind: str, which: str, given: str, current: str) -> None:
+        super().__init__(
+            f"{kind} {which!r} is at version {current}, not {given}: somebody changed it; read it "
+            "again, and send its ETag as If-Match"
+        )
+        self.kind = kind
+        self.which = which
+        self.given = given
+        self.current = current
+
+
+class DeclaredInCode(StateError):
+    """Something that the app's own code declares, and would declare again."""
+
+    code = "declared_in_code"
+
+    def __init__(self, kind: str, which: str, instead: str) -> None:
+        super().__init__(
+            f"{kind} {which!r} is declared in the app's code, which would make it again: {instead}"
+        )
+        self.kind = kind
+        self.which = which
+        self.instead = instead
+
+
+class AlreadyExists(StateError):
+    """An id that is taken by something else."""
+
+    code = "already_exists"
+
+    def __init__(self, kind: str, which: str) -> None:
+        super().__init__(f"there is a {kind} {which!r} already: choose another id, or change it")
+        self.kind = kind
+        self.which = which
 
 
 class RunNotFinished(StateError, TimeoutError):
