@@ -21,8 +21,11 @@ STATUSES: tuple[tuple[type[errors.ClosingbellError], int], ...] = (
     (errors.LookupFailed, 404),
     (errors.UnknownAccount, 404),
     (errors.UnknownBacktest, 404),
+    (errors.VersionMismatch, 412),
     (errors.StateError, 409),
+    (errors.RequestInProgress, 409),
     (errors.PayloadTooLarge, 413),
+    (errors.VersionMissing, 428),
     (errors.TooManyRequests, 429),
     (errors.PayloadError, 422),
     (errors.DefinitionError, 422),
@@ -75,7 +78,7 @@ def refuse(_request: Request, error: Exception) -> JSONResponse:
     headers: dict[str, str] = {}
     if isinstance(error, errors.NotSignedIn):
         headers["WWW-Authenticate"] = 'Bearer realm="closingbell"'
-    if isinstance(error, errors.TooManyRequests):
+    if isinstance(error, (errors.TooManyRequests, errors.RequestInProgress)):
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
     fields = {name: value for name, value in error.fields.items() if name not in _OWN}
     return problem_response(status_of(error), str(error), error.code, fields, headers)
