@@ -268,14 +268,14 @@ def test_actor_holds_inside_the_block_and_no_longer() -> None:
     with acting_as("ann", ActorKind.PERSON, "month end"):
         with acting_as("bob"):
             assert current_actor().name == "bob"
-        assert current_actor() == ("ann", ActorKind.PERSON, "month end")
+        assert current_actor() == ("ann", ActorKind.PERSON, "month end", True)
     assert current_actor().name == "app"
 
 
 def test_act_that_is_done_later_is_still_whose_it_was() -> None:
     with acting_as("ann", ActorKind.PERSON, "month end"):
         later = signed(current_actor)
-    assert later() == ("ann", ActorKind.PERSON, "month end")
+    assert later() == ("ann", ActorKind.PERSON, "month end", True)
     assert signed(current_actor)().name == "app"
 
 
