@@ -29,6 +29,7 @@ SAMPLES: dict[Any, Any] = {
     datetime: datetime(2026, 3, 29, 1, 30, tzinfo=UTC),
     datetime | None: datetime(2026, 3, 29, 1, 30, tzinfo=UTC),
     Iterable[str]: ("first", "second"),
+    Iterable[tuple[str, str]]: [("body.priority", "expected a whole number")],
     dict[str, Any]: {"type": "ValueError", "message": "no price"},
     Mapping[str, Any]: {"type": "ValueError", "message": "no price"},
 }

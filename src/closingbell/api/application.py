@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 
-from closingbell.api.problem import refuse
-from closingbell.core.error import ClosingbellError
+from closingbell.api import refusal
+from closingbell.api.strict_json import StrictJson
 
 if TYPE_CHECKING:
     from closingbell.app import App
@@ -30,10 +30,28 @@ def create_api(app: App) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,
     )
     api.state.app = app
-    api.add_exception_handler(ClosingbellError, refuse)
+    refusal.install(api)
+    for router in _routers():
+        api.include_router(router)
+    for router in _routers_under_prefix():
+        api.include_router(router, prefix=PREFIX)
+    # What is added last is passed first.
+    api.add_middleware(StrictJson)
+    api.add_middleware(refusal.LastResort)
     return api
+
+
+def _routers() -> list[APIRouter]:
+    """Return the routers whose paths are their own."""
+    return []
+
+
+def _routers_under_prefix() -> list[APIRouter]:
+    """Return the routers under `PREFIX`, one for each noun."""
+    return []
 
 
 def served_app(request: Request) -> App:

@@ -1,0 +1,93 @@
+"""Clients of an app's API in the same process, signed in as somebody of a role."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import TracebackType
+
+import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from closingbell.api.application import create_api
+from closingbell.api.security.principal import Principal
+from closingbell.app import App
+from closingbell.core.actor import ActorKind
+from closingbell.core.role import Role
+
+#: The address that requests are sent to; nothing listens there.
+ADDRESS = "http://127.0.0.1"
+
+
+def signed_in(app: App, role: Role = Role.ADMIN, name: str | None = None) -> httpx.Client:
+    """Return a client for plain tests; use it in a `with` block or close it."""
+    return httpx.Client(transport=_Beside(_api(app, role, name)), base_url=ADDRESS)
+
+
+def signed_in_async(
+    app: App, role: Role = Role.ADMIN, name: str | None = None
+) -> httpx.AsyncClient:
+    """Return a client for async tests."""
+    transport = httpx.ASGITransport(_api(app, role, name), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url=ADDRESS)
+
+
+def nobody(app: App) -> httpx.Client:
+    """Return a client that is not signed in."""
+    return httpx.Client(transport=_Beside(create_api(app)), base_url=ADDRESS)
+
+
+def _api(app: App, role: Role, name: str | None) -> ASGIApp:
+    return _As(
+        create_api(app),
+        Principal(
+            f"token:{role}", name or f"a {role}", ActorKind.API_TOKEN, role, name is not None
+        ),
+    )
+
+
+class _As:
+    """Lets every request be somebody's."""
+
+    def __init__(self, inner: ASGIApp, principal: Principal) -> None:
+        self._inner = inner
+        self._principal = principal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["principal"] = self._principal
+        await self._inner(scope, receive, send)
+
+
+class _Beside(httpx.BaseTransport):
+    """Runs the application on an event loop in a thread of its own, for clients that are plain."""
+
+    def __init__(self, api: ASGIApp) -> None:
+        self._transport = httpx.ASGITransport(api, raise_app_exceptions=False)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="test api")
+        self._thread.start()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        asked = asyncio.run_coroutine_threadsafe(self._ask(request), self._loop)
+        return asked.result(60)
+
+    async def _ask(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._transport.handle_async_request(request)
+        body = await answer.aread()
+        return httpx.Response(answer.status_code, headers=answer.headers, content=body)
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._loop.shutdown_default_executor(), self._loop).result(
+            10
+        )
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        self.close()
