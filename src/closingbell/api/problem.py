@@ -17,7 +17,9 @@ MEDIA_TYPE = "application/problem+json"
 #: The first class of these that an error belongs to says its status.
 STATUSES: tuple[tuple[type[errors.ClosingbellError], int], ...] = (
     (errors.NotSignedIn, 401),
+    (errors.SignInRefused, 401),
     (errors.Forbidden, 403),
+    (errors.CrossSiteRefused, 403),
     (errors.LookupFailed, 404),
     (errors.UnknownAccount, 404),
     (errors.UnknownBacktest, 404),
@@ -25,6 +27,9 @@ STATUSES: tuple[tuple[type[errors.ClosingbellError], int], ...] = (
     (errors.StateError, 409),
     (errors.RequestInProgress, 409),
     (errors.PayloadTooLarge, 413),
+    (errors.BodyTooLarge, 413),
+    (errors.HostRefused, 421),
+    (errors.ProviderUnavailable, 503),
     (errors.VersionMissing, 428),
     (errors.TooManyRequests, 429),
     (errors.PayloadError, 422),
@@ -76,7 +81,7 @@ def refuse(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, errors.ClosingbellError):
         raise error
     headers: dict[str, str] = {}
-    if isinstance(error, errors.NotSignedIn):
+    if isinstance(error, (errors.NotSignedIn, errors.SignInRefused)):
         headers["WWW-Authenticate"] = 'Bearer realm="closingbell"'
     if isinstance(error, (errors.TooManyRequests, errors.RequestInProgress)):
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))

@@ -19,6 +19,7 @@ it can cross a process boundary unchanged.
     │   ├── PayloadMismatch · PayloadTooLarge · PayloadNotJson · SubmitError
     ├── RequestRefused             what came in at the door
     │   ├── NotSignedIn · Forbidden · TooManyRequests · PageTokenError
+    │   ├── SignInRefused · CrossSiteRefused · HostRefused · BodyTooLarge · ProviderUnavailable
     │   ├── InvalidRequest · RequestKeyReused · RequestInProgress · ServerAddressError
     │   ├── VersionMissing
     ├── StateError                 the request does not fit the present state
@@ -311,6 +312,26 @@ class UnknownOrder(LookupFailed):
         self.account = account
 
 
+class UnknownToken(LookupFailed):
+    """No API token has that id."""
+
+    code = "unknown_token"
+
+    def __init__(self, token_id: str) -> None:
+        super().__init__(f"unknown token {token_id!r}: list them with `token list`")
+        self.token_id = token_id
+
+
+class UnknownSession(LookupFailed):
+    """No browser session has that id (or it ended long ago)."""
+
+    code = "unknown_session"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"unknown session {session_id!r}: list them with GET /api/v1/sessions")
+        self.session_id = session_id
+
+
 # --- what was submitted ------------------------------------------------------------
 
 
@@ -422,6 +443,69 @@ class TooManyRequests(RequestRefused):
         super().__init__(f"too many {what}: try again in {retry_after_s:.0f} seconds")
         self.what = what
         self.retry_after_s = retry_after_s
+
+
+class SignInRefused(RequestRefused):
+    """What was shown at the door does not open it."""
+
+    code = "sign_in_refused"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"{problem}: sign in with a token, with an address that `closingbell sign-in` makes, "
+            "or ask an admin for one"
+        )
+        self.problem = problem
+
+
+class CrossSiteRefused(RequestRefused):
+    """A browser sends this, and not from a page of this service."""
+
+    code = "cross_site_request"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"{problem}: send the csrf_token of GET /api/v1/session as X-CSRF-Token from a page of "
+            "this service, or a token as 'Authorization: Bearer ...'; behind a proxy, set "
+            "public_url"
+        )
+        self.problem = problem
+
+
+class HostRefused(RequestRefused):
+    """The request names a host that is not this service."""
+
+    code = "unknown_host"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"this service is not {host[:200]!r}: use the address that it listens on, or name the "
+            "host in the settings allowed_hosts or public_url"
+        )
+        self.host = host[:200]
+
+
+class BodyTooLarge(RequestRefused):
+    """The body of a request is larger than the limit."""
+
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the body is larger than {limit} bytes: send less at once, or raise body_limit_bytes"
+        )
+        self.limit = limit
+
+
+class ProviderUnavailable(RequestRefused):
+    """The OpenID Connect provider does not answer, or not as one."""
+
+    code = "provider_unavailable"
+
+    def __init__(self, issuer: str, problem: str) -> None:
+        super().__init__(f"the provider {issuer} cannot be asked: {problem}; try again later")
+        self.issuer = issuer
+        self.problem = problem
 
 
 class PageTokenError(RequestRefused):

@@ -32,7 +32,10 @@ from closingbell.store.retention import Retention
 from closingbell.store.runs import StoredRuns
 from closingbell.store.schedules import StoredSchedules
 from closingbell.store.schema import facts
+from closingbell.store.sign_in_codes import StoredSignInCodes
 from closingbell.store.sqlite_queue import SqliteQueue
+from closingbell.store.tokens import StoredTokens
+from closingbell.store.web_sessions import StoredWebSessions
 from closingbell.store.workers import StoredWorkers
 
 
@@ -53,6 +56,9 @@ class Store:
         failures: what failed, until somebody dismisses it.
         foreign: results of work that ran elsewhere.
         alerts: what a person must see.
+        tokens: what programs come in with.
+        web_sessions: browsers that are signed in.
+        sign_in_codes: what is good for one sign-in.
         retention: pruning.
         ledger: accounts, orders and entries.
         manifest: which files of bars are the truth.
@@ -82,6 +88,9 @@ class Store:
         self.failures = StoredFailures(database, self.audit)
         self.foreign = StoredForeign(database)
         self.alerts = StoredAlerts(database, self.audit)
+        self.tokens = StoredTokens(database, self.audit)
+        self.web_sessions = StoredWebSessions(database, self.audit)
+        self.sign_in_codes = StoredSignInCodes(database, self.audit)
         self.retention = Retention(database)
         self.announcer = Announcer(self.events, clock)
         holding = Holding(database)
