@@ -12,6 +12,7 @@ it can cross a process boundary unchanged.
     │   ├── DuplicateTask · TaskDefinitionError · CyclicDependency
     │   ├── TriggerError · CalendarError · TimezoneError
     │   ├── PolicyError · SettingError · ConditionError · TargetError · AccountError
+    │   ├── FilterError
     ├── LookupFailed               a name or id that is not there
     │   ├── UnknownTask · UnknownRun · UnknownSchedule · UnknownEventTrigger
     │   ├── UnknownWorker · UnknownOrder
@@ -200,6 +201,25 @@ class ConditionError(DefinitionError):
         super().__init__(f"invalid condition {given!r}: {problem}")
         self.given = given
         self.problem = problem
+
+
+class FilterError(DefinitionError):
+    """A filter of runs that cannot be read, or cannot be meant.
+
+    Attributes:
+        given: the part in question.
+        expected: what would have been right.
+        place: where it begins in the line, from 1; None when it did not come in a line.
+    """
+
+    code = "invalid_filter"
+
+    def __init__(self, given: str, expected: str, place: int | None = None) -> None:
+        where = "" if place is None else f" at character {place}"
+        super().__init__(f"invalid filter{where}: {given!r}: expected {expected}")
+        self.given = given
+        self.expected = expected
+        self.place = place
 
 
 class AccountError(DefinitionError):
