@@ -22,6 +22,7 @@ SAMPLES: dict[Any, Any] = {
     int: 3,
     int | None: 3,
     float: 1.5,
+    float | None: 1.5,
     bool: True,
     object: 17,
     Any: 17,

@@ -13,9 +13,11 @@ it can cross a process boundary unchanged.
     │   ├── TriggerError · CalendarError · TimezoneError
     │   ├── PolicyError · SettingError · ConditionError · TargetError · AccountError
     │   ├── FilterError
+    │   ├── AlertRuleError · ChannelError
     ├── LookupFailed               a name or id that is not there
     │   ├── UnknownTask · UnknownRun · UnknownSchedule · UnknownEventTrigger
     │   ├── UnknownWorker · UnknownOrder
+    │   ├── UnknownAlert · UnknownAlertRule · UnknownChannel
     ├── PayloadError               what was submitted does not fit
     │   ├── PayloadMismatch · PayloadTooLarge · PayloadNotJson · SubmitError
     ├── RequestRefused             what came in at the door
@@ -28,6 +30,7 @@ it can cross a process boundary unchanged.
     │   ├── InvalidTransition · ApprovalRefused · RunNotFinished · AppNotRunning
     ├── StoreError                 the database (`retryable` says if waiting helps)
     │   ├── StoreUnavailable · StoreReadOnly · StoreFull · SchemaMismatch
+    ├── DeliveryFailed             a message that a channel did not take (`retryable`)
     ├── ExecutionError             what happened to an attempt
     │   ├── TaskFailed · AttemptTimeout · WorkerLost · RunCancelled
     │   ├── HandlerNotFound · ResultNotSerialisable
@@ -235,6 +238,31 @@ class AccountError(DefinitionError):
         self.expected = expected
 
 
+class AlertRuleError(DefinitionError):
+    """A rule of alerts has an impossible value."""
+
+    code = "invalid_alert_rule"
+
+    def __init__(self, rule: str, field: str, given: object, expected: str) -> None:
+        super().__init__(f"alert rule {rule!r}: {field} is {given!r}: expected {expected}")
+        self.rule = rule
+        self.field = field
+        self.given = given if isinstance(given, (str, int, float)) else repr(given)
+        self.expected = expected
+
+
+class ChannelError(DefinitionError):
+    """A channel is declared with an impossible option; what was given may be a secret."""
+
+    code = "invalid_channel"
+
+    def __init__(self, channel: str, option: str, expected: str) -> None:
+        super().__init__(f"channel {channel!r}: invalid {option}: expected {expected}")
+        self.channel = channel
+        self.option = option
+        self.expected = expected
+
+
 class TargetError(DefinitionError):
     """The `module:app` that a command was given does not lead to an app."""
 
@@ -350,6 +378,51 @@ class UnknownSession(LookupFailed):
     def __init__(self, session_id: str) -> None:
         super().__init__(f"unknown session {session_id!r}: list them with GET /api/v1/sessions")
         self.session_id = session_id
+
+
+class UnknownAlert(LookupFailed):
+    """No alert has that id (or it was cleared long ago)."""
+
+    code = "unknown_alert"
+
+    def __init__(self, alert_id: str) -> None:
+        super().__init__(
+            f"unknown alert {alert_id!r}: it was never raised here, or it was cleared and pruned; "
+            "list them with `closingbell alerts`"
+        )
+        self.alert_id = alert_id
+
+
+class UnknownAlertRule(LookupFailed):
+    """No rule of alerts has that id."""
+
+    code = "unknown_alert_rule"
+
+    def __init__(self, rule_id: str, known: Iterable[str] = ()) -> None:
+        self.rule_id = rule_id
+        self.near = near_name(rule_id, known)
+        hint = (
+            f"did you mean {self.near!r}?"
+            if self.near
+            else "list them with `closingbell alert rules`"
+        )
+        super().__init__(f"unknown alert rule {rule_id!r}: {hint}")
+
+
+class UnknownChannel(LookupFailed):
+    """No channel of that name is declared here."""
+
+    code = "unknown_channel"
+
+    def __init__(self, channel: str, known: Iterable[str] = ()) -> None:
+        self.channel = channel
+        self.near = near_name(channel, known)
+        hint = (
+            f"did you mean {self.near!r}?"
+            if self.near
+            else "declare it with app.add_channel() or in the settings file"
+        )
+        super().__init__(f"unknown channel {channel!r}: {hint}")
 
 
 # --- what was submitted ------------------------------------------------------------
@@ -749,6 +822,32 @@ class SchemaMismatch(StoreError):
         )
         self.found = found
         self.expected = expected
+
+
+# --- messages ---------------------------------------------------------------------------
+
+
+class DeliveryFailed(ClosingbellError):
+    """A channel did not take a message.
+
+    Attributes:
+        channel: its name.
+        problem: what went wrong, without secrets.
+        retryable: whether sending it again later may help.
+        retry_after_s: not before so many seconds, where the receiver said so.
+    """
+
+    code = "delivery_failed"
+
+    def __init__(
+        self, channel: str, problem: str, retryable: bool, retry_after_s: float | None = None
+    ) -> None:
+        hope = "it is tried again later" if retryable else "it is not tried again"
+        super().__init__(f"channel {channel!r} did not take the message: {problem}; {hope}")
+        self.channel = channel
+        self.problem = problem
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
 
 
 # --- attempts ---------------------------------------------------------------------------
