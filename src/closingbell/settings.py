@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from closingbell.core.error import SettingError, near_name
+from closingbell.core.role import Role
 
 #: The file that is read when it is in the working folder.
 SETTINGS_FILE = "closingbell.toml"
 _PREFIX = "CLOSINGBELL_"
 _DAY_S = 86_400.0
+#: 32 characters of base 16 are 128 bits.
+_TOKEN_LENGTH = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,28 @@ class Settings:
         data: a folder, or an address such as "s3://bucket/market", for market data; None = a
             folder beside the SQLite file (or `closingbell-data` in the working folder), with the
             shipped history below it.
+        token: a token that the API accepts as an admin's without storing it; 32 characters or more.
+        token_file: a file that holds that token.
+        public_url: where people reach the service, such as "https://desk.example"; its host is
+            accepted, pages of it may send requests, and with https cookies are for https alone.
+        allowed_hosts: other names that requests may be sent to, with commas in between.
+        trusted_proxies: addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are
+            believed, with commas in between; None = nobody's.
+        body_limit_bytes: the largest body of a request.
+        session_idle_s: a browser that is not seen for so long is signed out.
+        session_s: a browser is signed out after so long, however busy it is.
+        sign_in_cache_s: how long a verified token or session is taken as still good before the
+            store is asked again; a revocation by another process takes effect so late at most.
+        sign_in_failures: so many failed sign-ins a minute are answered for one client address, and
+            ten times as many in all; further ones are told to wait.
+        oidc_issuer: the OpenID Connect provider whose people may sign in; None = no provider.
+        oidc_client_id: what the provider knows this service as.
+        oidc_client_secret: what the service shows the provider; None = a public client.
+        oidc_client_secret_file: a file that holds that secret.
+        oidc_role_claim: where an id token names groups or roles; dots lead into objects.
+        oidc_roles: which of them are which role, such as "desk-admins=admin,traders=operator"; *
+            is everybody else.
+        oidc_name_claim: what a person is called in the audit ledger; it must be theirs alone.
     """
 
     database: str | None = None
@@ -63,22 +88,90 @@ class Settings:
     auto_upgrade: bool = True
     calendars: str | None = None
     data: str | None = None
+    token: str | None = field(default=None, repr=False)
+    token_file: str | None = None
+    public_url: str | None = None
+    allowed_hosts: str = ""
+    trusted_proxies: str | None = None
+    body_limit_bytes: int = 10_000_000
+    session_idle_s: float = 8 * 3_600.0
+    session_s: float = 7 * _DAY_S
+    sign_in_cache_s: float = 5.0
+    sign_in_failures: int = 10
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret: str | None = field(default=None, repr=False)
+    oidc_client_secret_file: str | None = None
+    oidc_role_claim: str = "groups"
+    oidc_roles: str = ""
+    oidc_name_claim: str = "email"
 
     def __post_init__(self) -> None:
-        for name in ("async_slots", "thread_slots", "poison_after"):
+        for name in ("async_slots", "thread_slots", "poison_after", "sign_in_failures"):
             if getattr(self, name) < 1:
                 raise SettingError(name, getattr(self, name), "a whole number, 1 or more")
-        for name in ("payload_limit_bytes", "log_limit_bytes"):
+        for name in ("payload_limit_bytes", "log_limit_bytes", "body_limit_bytes"):
             if getattr(self, name) < 1_000:
                 raise SettingError(name, getattr(self, name), "1000 bytes or more")
-        for name in ("process_slots", "grace_s"):
+        for name in ("process_slots", "grace_s", "sign_in_cache_s"):
             if getattr(self, name) < 0:
                 raise SettingError(name, getattr(self, name), "0 or more")
-        for name in ("retention_s", "firing_retention_s", "long_execution_s"):
+        for name in (
+            "retention_s", "firing_retention_s", "long_execution_s", "session_idle_s", "session_s",
+        ):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise SettingError(name, getattr(self, name), "seconds, more than 0")
         if self.lease_s < 1:
             raise SettingError("lease_s", self.lease_s, "seconds, 1 or more")
+        if self.token is not None:
+            require_token("token", self.token)
+        if self.public_url is not None:
+            _require_origin("public_url", self.public_url)
+        if self.oidc_issuer is not None:
+            self._require_provider(self.oidc_issuer)
+
+    def _require_provider(self, issuer: str) -> None:
+        from urllib.parse import urlsplit
+
+        address = urlsplit(issuer)
+        near = address.hostname in ("localhost", "127.0.0.1", "::1")
+        if not (address.scheme == "https" or (near and address.scheme == "http")):
+            raise SettingError("oidc_issuer", issuer, "an address that begins with https://")
+        if not self.oidc_client_id:
+            raise SettingError("oidc_client_id", None, "what the provider knows this service as")
+        for pair in self.oidc_roles.split(","):
+            name, equals, role = pair.strip().rpartition("=")
+            if not (equals and name and role in list(Role)):
+                raise SettingError(
+                    "oidc_roles", self.oidc_roles, "such as desk-admins=admin,traders=operator"
+                )
+
+
+def require_token(name: str, token: str) -> None:
+    """Refuse a token that could be guessed, or that no header can carry; it is not repeated.
+
+    Raises:
+        SettingError: it is shorter than 32 characters, or has other ones than visible ASCII.
+    """
+    if len(token) < _TOKEN_LENGTH or not all("!" <= character <= "~" for character in token):
+        raise SettingError(
+            name,
+            f"a text of {len(token)} characters",
+            f"{_TOKEN_LENGTH} random characters or more, ASCII, without spaces: let "
+            "`openssl rand -hex 32` make one",
+        )
+
+
+def _require_origin(name: str, url: str) -> None:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or parts.path not in ("", "/") or parts.query or parts.fragment or "@" in url:
+        raise SettingError(name, url, "an address such as https://desk.example, without a path")
 
 
 def load_settings(
@@ -133,7 +226,8 @@ def _read(name: str, value: Any) -> Any:
     if name not in kinds:
         near = near_name(name, kinds)
         hint = f"did you mean {near!r}?" if near else "one of " + ", ".join(kinds)
-        raise SettingError(name, value, f"a known setting: {hint}")
+        # A misspelled name may hold a secret.
+        raise SettingError(name, "...", f"a known setting: {hint}")
     kind = kinds[name]
     try:
         if kind == "bool":
