@@ -31,6 +31,7 @@ _INNER = {
     "declared_event_triggers",
     "declared_schedules",
     "machinery",
+    "take_back",
     "store",
     "request_cancel",
 }

@@ -251,8 +251,13 @@ class App:
         from closingbell.event import put_event_trigger, read_event_trigger
 
         trigger = read_event_trigger(self._resolve(task), event_type, where, payload, priority)
+
+        def put(machinery: Machinery) -> None:
+            if self._declarations.holds(trigger):
+                put_event_trigger(machinery.store, trigger, machinery.clock.micros())
+
         self._declarations.add(trigger)
-        self.declare(lambda m: put_event_trigger(m.store, trigger, m.clock.micros()))
+        self.declare(put)
         return trigger.id
 
     def add_account(
@@ -745,8 +750,17 @@ class App:
 
     def declare_schedule(self, schedule: Schedule) -> None:
         """Store a schedule now if the store is open, and whenever it is opened."""
+
+        def put(machinery: Machinery) -> None:
+            if self._declarations.holds(schedule):
+                machinery.agenda.put_schedule(schedule)
+
         self._declarations.add(schedule)
-        self.declare(lambda machinery: machinery.agenda.put_schedule(schedule))
+        self.declare(put)
+
+    def take_back(self, declared_id: str) -> None:
+        """Let what a call declared be stored no more when the store is opened again."""
+        self._declarations.forget(declared_id)
 
     @property
     def declared_schedules(self) -> dict[str, Schedule]:

@@ -31,6 +31,11 @@ class Declarations:
         self._schedules.pop(declared_id, None)
         self._event_triggers.pop(declared_id, None)
 
+    def holds(self, declared: Schedule | EventTrigger) -> bool:
+        """Whether a declaration stands: nobody took it back, or replaced it by another."""
+        kept = self._schedules if isinstance(declared, Schedule) else self._event_triggers
+        return kept.get(declared.id) is declared
+
     def schedules(self, tasks: Iterable[TaskDefinition]) -> dict[str, Schedule]:
         """Return the tasks' own schedules and these, by id."""
         own = {

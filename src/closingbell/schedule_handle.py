@@ -86,7 +86,12 @@ class ScheduleHandle:
         machinery.wake_scheduler()
 
     def remove(self) -> bool:
-        """Delete the schedule; its runs and firings stay. Returns whether it was there."""
+        """Delete the schedule; its runs and firings stay. Returns whether it was there.
+
+        This app does not store it again. A task's own schedule is back when its app next starts,
+        as is one whose `app.schedule` call is made again: change the code, or pause it.
+        """
+        self._app.take_back(self.id)
         return self._app.store.schedules.remove(self.id)
 
     def firings(self, limit: int = 100) -> list[dict[str, Any]]:

@@ -314,6 +314,24 @@ def test_removed_schedule_fires_no_more_and_keeps_its_past(app: App, clock: Stan
     assert ticks(handle) == [(START + 10 * MINUTE, "ran")]
 
 
+def test_removed_schedule_is_not_back_when_the_store_is_opened_again(app: App) -> None:
+    app.task(name="scan")(lambda: None)
+    removed = app.schedule("scan", Every("5m"), id="often")
+    app.schedule("scan", Every("1h"), id="seldom")
+    trigger = app.on("close", "scan")
+    with app.running(worker=False):
+        assert removed.remove() is True
+        assert app.scheduler.cancel_task(trigger) is True
+
+    with app.running(worker=False):
+        assert [row["id"] for row in app.store.schedules.list_all()] == ["seldom"]
+        assert app.store.events.triggers() == []
+        assert removed.remove() is False
+
+    app.schedule("scan", Every("5m"), id="often")
+    assert removed.schedule.trigger == Every("5m")
+
+
 def test_start_and_end_bound_the_firings(app: App, clock: StandingClock) -> None:
     app.task(name="scan")(lambda payload: None)
     handle = app.schedule(
