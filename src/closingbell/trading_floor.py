@@ -374,6 +374,9 @@ class TradingFloor:
     def trigger_event(self, event_type: str, data: Mapping[str, Any]) -> list[str]:
         return self._intake.trigger_event(event_type, dict(data), None)
 
+    def event_of(self, call: Call) -> str | None:
+        return self._store.events.type_behind(call.claim.id)
+
     def send_alert(
         self, message: str, severity: str, call: Call | None, data: Mapping[str, Any]
     ) -> None:

@@ -72,12 +72,44 @@ def test_events_of_the_desk_start_the_documents_tasks(app: App) -> None:
     runs = {name: count.success for name, count in report.tasks.items()}
     order = [line.task for line in report.firings() if line.at == report.equity[-1].at]
 
-    # Five sessions: their bars, the rate that was stored once, the fills but the last day's, and
-    # the closes.
-    assert runs == {"data_sync": 6, "risk_scan": 4, "performance_report": 5, "buys": 5}
+    # Five sessions: their bars (the rate that a run of them stores starts nothing), the fills but
+    # the last day's, and the closes.
+    assert runs == {"data_sync": 5, "risk_scan": 4, "performance_report": 5, "buys": 5}
     assert {count.failed for count in report.tasks.values()} == {0}
     assert order == ["data_sync", "performance_report"]
     # The second purchase made it more than a million.
     [alert] = [alert for alert in report.alerts if alert.task == "risk_scan"]
     assert alert.message == "the exposure is above its limit of 1000000"
     assert from_micros(alert.at).date().isoformat() == "2012-11-07"
+
+
+class Ticker:
+    """A feed whose rate is another one each time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def get_latest_data(self, symbol: str) -> dict[str, Any]:
+        self.asked += 1
+        return {"time": f"2012-11-01T12:00:{self.asked:02}+00:00", "price": 1 + self.asked / 100}
+
+
+def test_data_sync_that_its_own_kind_of_event_starts_does_not_start_itself_again(
+    tmp_path: Path,
+) -> None:
+    feed = Ticker()
+    app = create_app(tmp_path / "desk.db", guardian=False)
+    app.add_task(DataSync(["EUR/USD"], feed, interval=None))
+    app.on("market_data_update", "data_sync")
+    with app.running(scheduler=False):
+        app.market_data.store("IBM", {"time": "2012-11-01T12:00:00+00:00", "price": 190})
+        [run] = app.list_runs()
+        app.handle(run.id).result(timeout=30)
+
+        # An event and the runs that it starts are stored with the data, before the run ends.
+        assert len(app.list_runs()) == 1
+        assert [event["data"]["symbol"] for event in app.store.events.recent()] == ["IBM"]
+        # Asked for by a person, it tells.
+        app.submit("data_sync").result(timeout=30)
+        assert app.store.events.recent(limit=1)[0]["data"]["symbol"] == "EUR/USD"
+    app.stop()

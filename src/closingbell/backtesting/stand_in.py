@@ -97,6 +97,10 @@ class SimulationStandIn:
 
     # --- what algorithms ask beside ------------------------------------------------------
 
+    def event_of(self, call: Call) -> str | None:
+        run = call.run if isinstance(call, Attempt) else None
+        return None if run is None else run.event_type
+
     def send_alert(
         self, message: str, severity: str, call: Call | None, data: Mapping[str, Any]
     ) -> None:

@@ -97,8 +97,14 @@ class Dispatcher:
             f"{type(problem).__name__}: {problem}"
         )
 
-    def enqueue(self, template: RunTemplate, item: RunItem) -> str:
-        """Take in a run; return its id, or that of the run that has its key already."""
+    def enqueue(self, template: RunTemplate, item: RunItem, event_type: str | None = None) -> str:
+        """Take in a run; return its id, or that of the run that has its key already.
+
+        Args:
+            template: what it shares with others.
+            item: what it has for itself.
+            event_type: of the event that starts it, if one does.
+        """
         state = self.states.get(template.task)
         if state is None:
             # A task that was left out of this backtest.
@@ -108,7 +114,9 @@ class Dispatcher:
             known = self._keys.get((state.name, template.key))
             if known is not None:
                 return known
-        run = SimulatedRun(state.next_id(), state.number, state, template, item)
+        run = SimulatedRun(
+            state.next_id(), state.number, state, template, item, event_type=event_type
+        )
         if template.key is not None:
             self._keys[state.name, template.key] = run.id
         self._open(run)
@@ -117,7 +125,7 @@ class Dispatcher:
     def emit(self, event_type: str, data: Mapping[str, Any]) -> list[str]:
         """Let an event start what listens to it; return the runs' ids."""
         started = self._door.started_by(event_type, data)
-        return [run_id for run_id in (self.enqueue(*one) for one in started) if run_id]
+        return [run_id for run_id in (self.enqueue(*one, event_type) for one in started) if run_id]
 
     def take_facts(self, facts: Sequence[Fact]) -> None:
         """Count the ledger's facts, and let them start what listens to them."""

@@ -34,6 +34,7 @@ class SimulatedRun:
         "began_at",
         "cancel_reason",
         "due_at",
+        "event_type",
         "fence",
         "fire_at",
         "id",
@@ -59,11 +60,13 @@ class SimulatedRun:
         template: RunTemplate,
         item: RunItem,
         timetable: Timetable | None = None,
+        event_type: str | None = None,
     ) -> None:
         self.id = run_id
         self.number = number
         self.state = state
         self.timetable = timetable
+        self.event_type = event_type
         self.payload = item.payload
         self.lane = item.lane
         self.priority = template.priority
@@ -90,6 +93,7 @@ class SimulatedRun:
         run.number = attempt.number
         run.state = attempt.state
         run.timetable = timetable
+        run.event_type = None
         run.payload = claim.payload
         run.lane = None
         run.priority = attempt.state.priority if timetable is None else timetable.priority

@@ -12,7 +12,7 @@ from closingbell.store.audit import StoredAudit
 from closingbell.store.codec import from_json
 from closingbell.store.database import Database
 from closingbell.store.insert import insert_on, put_row
-from closingbell.store.schema import event_triggers, events
+from closingbell.store.schema import event_triggers, events, runs
 
 
 class StoredEvents:
@@ -122,6 +122,15 @@ class StoredEvents:
             for template, item in submissions
             for run_id in insert_on(connection, template, [item])
         ]
+
+    def type_behind(self, run_id: str) -> str | None:
+        """Return the type of the event that started a run, or None when none did."""
+        query = select(events.c.type).join(runs, runs.c.event_id == events.c.id)
+        with self._database.reading() as connection:
+            found: str | None = connection.execute(
+                query.where(runs.c.id == run_id)
+            ).scalar_one_or_none()
+            return found
 
     def recent(self, event_type: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """Return events, newest first, with their data as a dict."""

@@ -24,6 +24,7 @@ from closingbell.core.entry import EntryKind
 from closingbell.core.error import ArgumentRefused, UnknownSymbol
 from closingbell.core.order import Side
 from closingbell.trading.context_names import ContextNames
+from closingbell.trading.fact import MARKET_DATA_UPDATE
 from closingbell.trading.journal_calls import JournalCalls
 from closingbell.trading.local_time import LocalTime
 from closingbell.trading.market.protocol import StoreResult
@@ -307,7 +308,9 @@ class Algorithm(ContextNames, JournalCalls, MarketCalls):
     ) -> StoreResult:
         """Add bars or prices to the app's market data, or put them in place of what is there.
 
-        All of it is stored, or nothing. Storing the same again changes nothing.
+        All of it is stored, or nothing. Storing the same again changes nothing. What changed is
+        told as the event `market_data_update`, except by a run that such an event started: it
+        would start itself for ever.
 
         Args:
             symbol: whose.
@@ -322,7 +325,11 @@ class Algorithm(ContextNames, JournalCalls, MarketCalls):
         """
         self._seat.require_alive()
         return self._services.catalogue.store(
-            symbol, data, timeframe=timeframe, timezone=self._local.zone
+            symbol,
+            data,
+            timeframe=timeframe,
+            timezone=self._local.zone,
+            facts=self._services.event_of(self._seat.call) != MARKET_DATA_UPDATE,
         )
 
     def archive_market_data(

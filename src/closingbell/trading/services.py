@@ -40,6 +40,10 @@ class Services(Protocol):
         """Store an event and the runs that it starts; return their ids."""
         ...
 
+    def event_of(self, call: Call) -> str | None:
+        """Return the type of the event that started a run, or None when none did."""
+        ...
+
     def send_alert(
         self, message: str, severity: str, call: Call | None, data: Mapping[str, Any]
     ) -> None:

@@ -95,6 +95,9 @@ class DeskRig:
     def task_status(self) -> Mapping[str, Mapping[str, Any]]:
         return self.status
 
+    def event_of(self, call: Call) -> str | None:
+        return None
+
     def last_result(self, task: str) -> Any:
         text = self.results.get(task)
         return None if text is None else msgspec.json.decode(text)

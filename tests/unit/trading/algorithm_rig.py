@@ -39,6 +39,9 @@ class Surroundings:
     def task_status(self) -> Mapping[str, Mapping[str, Any]]:
         return self.status
 
+    def event_of(self, call: Call) -> str | None:
+        return None
+
     def last_result(self, task: str) -> Any:
         return {"of": task}
 
