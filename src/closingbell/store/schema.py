@@ -318,7 +318,8 @@ events = Table(
     Column("happened_at", BigInteger, nullable=False),
     Column("runs", Integer, nullable=False),
 )
-Index("events_happened", events.c.happened_at)
+Index("events_happened", events.c.happened_at, events.c.id)
+Index("events_type", events.c.type, events.c.happened_at, events.c.id)
 
 #: Starts under a rate limit; older than every window they are pruned.
 rate_uses = Table(

@@ -217,7 +217,8 @@ def upgrade() -> None:
         sa.Column("runs", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("events_happened", "events", ["happened_at"], unique=False)
+    op.create_index("events_happened", "events", ["happened_at", "id"], unique=False)
+    op.create_index("events_type", "events", ["type", "happened_at", "id"], unique=False)
     op.create_table(
         "facts",
         sa.Column("name", _WORD, nullable=False),
