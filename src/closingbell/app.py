@@ -386,6 +386,13 @@ class App:
 
     def wait(self) -> None:
         """Wait until `stop`, `ask_stop`, Ctrl-C or SIGTERM; then drain and return."""
+        try:
+            self.await_stop()
+        finally:
+            self.stop()
+
+    def await_stop(self) -> None:
+        """Wait until `stop`, `ask_stop`, Ctrl-C or SIGTERM, and leave the stopping to the caller."""
         main = threading.current_thread() is threading.main_thread()
         before: dict[signal.Signals, Any] = {}
         if main:
@@ -398,7 +405,6 @@ class App:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            self.stop()
 
     def backtest(
         self,

@@ -47,6 +47,8 @@ class Settings:
         data: a folder, or an address such as "s3://bucket/market", for market data; None = a
             folder beside the SQLite file (or `closingbell-data` in the working folder), with the
             shipped history below it.
+        host: where the API listens; anything but loopback can be reached by other machines.
+        port: of the API; 0 = one that is free.
         token: a token that the API accepts as an admin's without storing it; 32 characters or more.
         token_file: a file that holds that token.
         public_url: where people reach the service, such as "https://desk.example"; its host is
@@ -88,6 +90,8 @@ class Settings:
     auto_upgrade: bool = True
     calendars: str | None = None
     data: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8470
     token: str | None = field(default=None, repr=False)
     token_file: str | None = None
     public_url: str | None = None
@@ -121,6 +125,8 @@ class Settings:
         ):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise SettingError(name, getattr(self, name), "seconds, more than 0")
+        if not 0 <= self.port <= 65_535:
+            raise SettingError("port", self.port, "a port from 0 (any free one) to 65535")
         if self.lease_s < 1:
             raise SettingError("lease_s", self.lease_s, "seconds, 1 or more")
         if self.token is not None:
