@@ -16,6 +16,7 @@ from closingbell.core.schedule import Schedule
 from closingbell.core.task import TaskDefinition
 from closingbell.definition import read_schedule, write_definition
 from closingbell.event import own_event_triggers, put_event_trigger
+from closingbell.monitor.tracing import FiringSpans
 from closingbell.runtime import error_json
 from closingbell.scheduler.dependency import Success, ready_at
 from closingbell.store.store import Store
@@ -65,6 +66,7 @@ class Agenda:
         self._door = door
         self._clock = clock
         self._wake = wake
+        self._spans = FiringSpans(clock)
         self.upstream: frozenset[str] = frozenset()
 
     def adopt(self, task: TaskDefinition) -> None:
@@ -161,7 +163,12 @@ class Agenda:
             tags=schedule.tags,
         )
         item = self._door.item(task, schedule.payload, schedule.id if gate else None)
-        return template, item
+        trace = self._spans.plan(item.id, schedule.id, task.name, to_micros(fire_at))
+        return (template if trace is None else template._replace(trace=trace)), item
+
+    def scheduled_runs_made(self, run_ids: Iterable[str]) -> None:
+        """Tell the tracer which of the runs of `scheduled_run` were stored; no others will be."""
+        self._spans.made(run_ids)
 
     def fire_dependencies(self) -> None:
         """Fire dependent tasks whose dependencies have all succeeded anew."""
@@ -195,8 +202,13 @@ class Agenda:
             cause="after",
         )
         item = self._door.item(task, task.payload)
+        trace = self._spans.plan(item.id, row["id"], task.name, to_micros(instant))
+        if trace is not None:
+            template = template._replace(trace=trace)
         firing = Firing(to_micros(instant), "ran", template=template, item=item)
-        if self._store.schedules.fire(row["id"], row["version"], [firing], None, to_micros(now)):
+        made = self._store.schedules.fire(row["id"], row["version"], [firing], None, to_micros(now))
+        self._spans.made([item.id] if made else [])
+        if made:
             self._store.queue.exchange()
 
     def successes(self, task: TaskDefinition) -> dict[str, Success | None]:

@@ -153,6 +153,7 @@ class Machinery:
                     schedules=self.store.schedules,
                     read=self.agenda.read_known,
                     submission=self.agenda.scheduled_run,
+                    on_fired=self.agenda.scheduled_runs_made,
                     fires=scheduler,
                     every_idle=self.agenda.fire_dependencies,
                 )

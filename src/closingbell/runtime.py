@@ -30,6 +30,7 @@ from closingbell.engine.worker import Worker
 from closingbell.executor.capture import Capture
 from closingbell.executor.result import outcome_of
 from closingbell.monitor.recorder import Recorder
+from closingbell.monitor.tracing import AttemptSpans
 from closingbell.monitor.window import KEPT
 from closingbell.settings import Settings
 from closingbell.submission import Door
@@ -74,10 +75,11 @@ class WorkerRuntime:
         self._algorithm = algorithm
         self._ready = ready
         self._capture = Capture(settings.log_limit_bytes)
-        self._executors = self._make_executors()
-        self._on_lost = on_lost
         # Ids must be unique for ever, also among processes that reuse a pid.
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        self._spans = AttemptSpans(self.worker_id, clock)
+        self._executors = self._make_executors()
+        self._on_lost = on_lost
         self._recorder = Recorder(self.worker_id, store.performance)
         self._attempts = Attempts(
             clock=clock,
@@ -88,6 +90,7 @@ class WorkerRuntime:
             rng=Random(os.urandom(16)),  # noqa: S311  (jitter of retries)
             poison_after=settings.poison_after,
             long_execution_s=settings.long_execution_s,
+            leave=self._spans.leave,
         )
         self.worker = Worker(
             self.worker_id,
@@ -114,7 +117,10 @@ class WorkerRuntime:
             "async": AsyncExecutor(settings.async_slots, clock, capture),
             "thread": ThreadExecutor(settings.thread_slots, clock, capture),
             "process": ProcessExecutor(
-                settings.process_slots or os.cpu_count() or 1, clock, capture
+                settings.process_slots or os.cpu_count() or 1,
+                clock,
+                capture,
+                on_send=self._spans.send,
             ),
         }
 
@@ -123,13 +129,17 @@ class WorkerRuntime:
         handler, name = task.handler, task.name
         algorithm = self._algorithm if binding.needs_algorithm else None
 
+        enter = self._spans.enter
+
         def invoke(call: Call) -> Any:
+            enter(call)
             args, kwargs = binding.arguments(
                 _decode(call.claim.payload), call, None if algorithm is None else algorithm(call)
             )
             return handler(*args, **kwargs)
 
         async def invoke_when_ready(call: Call) -> Any:
+            enter(call)
             # On the loop nothing may block until the market is where the run's instant is.
             await self._ready(call)
             value = invoke(call)
@@ -204,6 +214,7 @@ class WorkerRuntime:
             attempts=self._attempts,
             clock=self._clock,
             resolve=self._registry.get_task,
+            on_lost=self._spans.lost,
         )
         self._upkeep = Upkeep(
             self.worker,

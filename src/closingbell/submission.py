@@ -17,6 +17,7 @@ from closingbell.core.run import RunItem, RunTemplate
 from closingbell.core.task import TaskDefinition
 from closingbell.core.trigger import Trigger
 from closingbell.executor.binding import Binding
+from closingbell.monitor.tracing import caller_trace
 
 _encode = msgspec.json.Encoder().encode
 _MICROSECOND = timedelta(microseconds=1)
@@ -81,6 +82,7 @@ class Door:
             tags=encode_tags(task.tags, options.tags),
             key=options.key,
             event_id=event_id,
+            trace=caller_trace(),
         )
 
     def scheduled(

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request
 
 from closingbell.api import refusal
 from closingbell.api.strict_json import StrictJson
+from closingbell.api.tracing import TracedRequests
 
 if TYPE_CHECKING:
     from closingbell.app import App
@@ -41,6 +42,7 @@ def create_api(app: App) -> FastAPI:
     # What is added last is passed first.
     api.add_middleware(StrictJson)
     api.add_middleware(refusal.LastResort)
+    api.add_middleware(TracedRequests)
     return api
 
 

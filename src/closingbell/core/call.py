@@ -44,6 +44,7 @@ class Call:
             long; set when it starts.
         logs: captured output so far, as (stream, text) pieces; None before the first.
         stopping: why the attempt is being stopped, once it is.
+        span: of a tracer, while one follows the attempt.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class Call:
         "log_size",
         "logs",
         "outcome",
+        "span",
         "stopping",
         "task",
     )
@@ -78,6 +80,7 @@ class Call:
         self.log_size = 0
         self.outcome: Outcome | None = None
         self.stopping: Outcome | None = None
+        self.span: Any = None
         self._context: Context | None = None
 
     @property

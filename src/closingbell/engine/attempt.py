@@ -35,6 +35,7 @@ class Attempts:
         rng: Random,
         poison_after: int,
         long_execution_s: float,
+        leave: Callable[[Call, Settlement], None] | None = None,
     ) -> None:
         """Make the pipeline.
 
@@ -47,12 +48,14 @@ class Attempts:
             rng: chance, for the jitter of retries.
             poison_after: a run that lost so many workers is parked as failed.
             long_execution_s: an attempt that took longer raises an alert.
+            leave: told how an attempt ended that a tracer follows.
         """
         self._clock = clock
         self._resolve = resolve
         self._runner = runner
         self._error_json = error_json
         self._take_logs = take_logs
+        self._leave = leave
         self._rng = rng
         self._poison_after = poison_after
         self._long_execution = long_execution_s * 1_000_000
@@ -76,7 +79,10 @@ class Attempts:
         ran_s = None
         if call.deadline:
             ran_s = self._clock.monotonic() - call.deadline + call.claim.timeout_s
-        return self.settle_claim(call.claim, call.task, outcome, cancel_reason, logs, ran_s)
+        settlement = self.settle_claim(call.claim, call.task, outcome, cancel_reason, logs, ran_s)
+        if call.span is not None and self._leave is not None:
+            self._leave(call, settlement)
+        return settlement
 
     def settle_claim(
         self,

@@ -32,12 +32,14 @@ class Rescue:
         attempts: Attempts,
         clock: Clock,
         resolve: Callable[[str], TaskDefinition | None],
+        on_lost: Callable[[str, Claim, Settlement], None],
     ) -> None:
         self._workers = workers
         self._queue = queue
         self._attempts = attempts
         self._clock = clock
         self._resolve = resolve
+        self._on_lost = on_lost
 
     def settlements(self) -> list[tuple[Claim, Settlement]]:
         """Return what dead workers hold, with the settlement of each."""
@@ -47,15 +49,12 @@ class Rescue:
         rescued: list[tuple[Claim, Settlement]] = []
         for worker_id in gone:
             lost = Lost(describe_error(WorkerLost(worker_id, None, "its lease ended")))
-            rescued += [
-                (
-                    claim,
-                    self._attempts.settle_claim(
-                        claim, self._resolve(claim.task), lost, claim.cancel_reason
-                    ),
+            for claim in self._workers.held([worker_id]):
+                settlement = self._attempts.settle_claim(
+                    claim, self._resolve(claim.task), lost, claim.cancel_reason
                 )
-                for claim in self._workers.held([worker_id])
-            ]
+                self._on_lost(worker_id, claim, settlement)
+                rescued.append((claim, settlement))
         if rescued:
             _log.warning("rescuing %d runs of %d lost workers", len(rescued), len(gone))
         return rescued

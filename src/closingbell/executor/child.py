@@ -34,6 +34,7 @@ from closingbell.executor.ending import raised
 from closingbell.executor.frame import NOT_BEGUN, CallFrame, Report, decode_calls, decode_stop
 from closingbell.executor.frame import encode as encode_frame
 from closingbell.executor.import_path import load, load_main
+from closingbell.executor.parent_span import adopt
 from closingbell.executor.result import outcome_of
 
 if TYPE_CHECKING:
@@ -196,6 +197,7 @@ class Child:
 
     def _run(self, call: Call, binding: Binding) -> Outcome:
         current_call.set(call)
+        adopt(call.claim.trace)
         try:
             payload = msgspec.json.decode(call.claim.payload)
             positional, named = binding.arguments(payload, call, None)

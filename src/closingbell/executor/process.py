@@ -21,7 +21,7 @@ import selectors
 import socket
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from closingbell.core.call import Call
 from closingbell.core.clock import Clock, SystemClock
@@ -65,6 +65,7 @@ class ProcessExecutor:
         timeout_grace_s: float = 0.1,
         recycle_after_calls: int | None = None,
         recycle_above_bytes: int | None = 2 * 1024**3,
+        on_send: Callable[[Call], None] | None = None,
     ) -> None:
         """Make an executor; its children start with the first calls.
 
@@ -77,7 +78,9 @@ class ProcessExecutor:
             recycle_after_calls: a child that ran so many calls is replaced; None = never.
             recycle_above_bytes: a child whose resident memory is larger after a chunk is
                 replaced; None = never.
+            on_send: told of each call before it goes to a child; may change its claim's trace.
         """
+        self._on_send = on_send
         self._clock: Clock = clock or SystemClock()
         self._capture = capture or Capture(0)
         # Below this a child might begin its next call just before it is killed.
@@ -260,6 +263,8 @@ class ProcessExecutor:
             chunk = [self._queue.popleft() for _ in range(size)]
             for entry in chunk:
                 entry.serial = next(self._serials)
+                if self._on_send is not None:
+                    self._on_send(entry.call)
                 child.calls[entry.serial] = entry
                 child.unreported.add(entry.serial)
             timeout_s = chunk[0].call.claim.timeout_s

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Protocol
 
 from closingbell.core.clock import Clock, from_micros, to_micros
@@ -49,6 +50,7 @@ class SchedulerLoop:
         on_idle_s: float = 1.0,
         lead_s: float = 0.025,
         every_idle: Callable[[], None] | None = None,
+        on_fired: Callable[[Iterable[str]], None] | None = None,
     ) -> None:
         """Make the loop; `start` runs it.
 
@@ -64,6 +66,7 @@ class SchedulerLoop:
             lead_s: work ahead by this much, in machine seconds, so that a run starts on
                 its instant and not a commit later.
             every_idle: called at each look, for dependencies that no instant announces.
+            on_fired: told, after the commit, of the runs that were made of what was planned.
         """
         self._clock = clock
         self._queue = queue
@@ -75,6 +78,7 @@ class SchedulerLoop:
         self._idle_us = round(on_idle_s * clock.speed * 1_000_000)
         self._lead_us = round(lead_s * clock.speed * 1_000_000)
         self._every_idle = every_idle
+        self._on_fired = on_fired
         self._left_out = LeftOut()
         self._left_out_until = 0.0
         self._changed = threading.Condition()
@@ -182,6 +186,8 @@ class SchedulerLoop:
         if not moves:
             return False
         made = self._schedules.fire_all(moves, self._clock.micros())
+        if self._on_fired is not None:
+            self._on_fired(chain.from_iterable(made.values()))
         if any(made.values()):
             self._queue.exchange()
         return bool(made)
