@@ -12,24 +12,32 @@ from sqlalchemy.exc import DBAPIError
 from closingbell.core.clock import Clock
 from closingbell.store.alerts import StoredAlerts
 from closingbell.store.announcer import Announcer
+from closingbell.store.approvals import StoredApprovals
 from closingbell.store.audit import StoredAudit
 from closingbell.store.backtests import StoredBacktests
+from closingbell.store.batches import StoredBatches
 from closingbell.store.database import PostgresDatabase, SqliteDatabase, open_database
+from closingbell.store.desk_pages import StoredDeskPages
+from closingbell.store.event_book import StoredEventBook
 from closingbell.store.events import StoredEvents
 from closingbell.store.failures import StoredFailures
 from closingbell.store.foreign import StoredForeign
+from closingbell.store.glance import StoredGlance
 from closingbell.store.history import StoredHistory
 from closingbell.store.holding import Holding
 from closingbell.store.ledger import StoredLedger
 from closingbell.store.maintenance import StoredMaintenance
 from closingbell.store.manifest import StoredManifest
+from closingbell.store.masks import StoredMasks
 from closingbell.store.migrate import prepare
 from closingbell.store.performance import StoredPerformance
 from closingbell.store.performance_load import StoredLoad
 from closingbell.store.policies import StoredPolicies
 from closingbell.store.postgres_queue import PostgresQueue
 from closingbell.store.retention import Retention
+from closingbell.store.roster import StoredRoster
 from closingbell.store.runs import StoredRuns
+from closingbell.store.schedule_book import StoredScheduleBook
 from closingbell.store.schedules import StoredSchedules
 from closingbell.store.schema import facts
 from closingbell.store.sign_in_codes import StoredSignInCodes
@@ -46,13 +54,20 @@ class Store:
         audit: who did what.
         queue: submit, claim, settle: the hot verbs.
         runs: reading runs, cancel, retry, logs.
+        approvals: runs that wait for people, and what people decided.
+        batches: what was submitted together.
+        masks: which payload fields nothing shows.
         schedules: schedules and their firings.
+        schedule_book: the same, as people change and look through them.
         events: event triggers and events.
+        event_book: the same, as people look through them.
         workers: leases, and what the dead held.
+        roster: who works, and on what.
         policies: retry policies set at run time.
         history: what ended.
         performance: how runs went, in figures that can be added up.
-        load: what stands and waits at present.
+        load: what stands and waits at present, by task.
+        glance: the same at a glance, as far as it is worth counting.
         failures: what failed, until somebody dismisses it.
         foreign: results of work that ran elsewhere.
         alerts: what a person must see.
@@ -61,6 +76,7 @@ class Store:
         sign_in_codes: what is good for one sign-in.
         retention: pruning.
         ledger: accounts, orders and entries.
+        desk_pages: the same, page by page, for people.
         manifest: which files of bars are the truth.
         backtests: finished backtests.
         maintenance: copies, indexes, statistics.
@@ -78,13 +94,20 @@ class Store:
             else PostgresQueue(database, clock)
         )
         self.runs = StoredRuns(database, self.audit)
+        self.approvals = StoredApprovals(database, self.audit)
+        self.batches = StoredBatches(database)
+        self.masks = StoredMasks(database)
         self.schedules = StoredSchedules(database, self.audit)
+        self.schedule_book = StoredScheduleBook(database, self.audit)
         self.events = StoredEvents(database, self.audit)
+        self.event_book = StoredEventBook(database)
         self.workers = StoredWorkers(database)
+        self.roster = StoredRoster(database)
         self.policies = StoredPolicies(database, self.audit)
         self.history = StoredHistory(database)
         self.performance = StoredPerformance(database)
         self.load = StoredLoad(database)
+        self.glance = StoredGlance(database)
         self.failures = StoredFailures(database, self.audit)
         self.foreign = StoredForeign(database)
         self.alerts = StoredAlerts(database, self.audit)
@@ -95,6 +118,7 @@ class Store:
         self.announcer = Announcer(self.events, clock)
         holding = Holding(database)
         self.ledger = StoredLedger(database, self.announcer, holding, self.audit)
+        self.desk_pages = StoredDeskPages(database)
         self.manifest = StoredManifest(database, self.announcer)
         self.backtests = StoredBacktests(database)
         self.maintenance = StoredMaintenance(database, holding)
