@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from closingbell.core.run import Claim, Settlement
 from closingbell.monitor.figures import Figures, merge_encoded
-from closingbell.monitor.window import DAY, EVER, HOUR, MINUTE, bucket_of
+from closingbell.monitor.window import DAY, EVER, HOUR, MINUTE, TOTAL, bucket_of
 
 #: So many values are put into a sketch together.
 _FOLD = 512
@@ -179,12 +179,19 @@ def _count(figures: Figures, settlement: Settlement) -> None:
 
 def _rows(gathered: dict[tuple[str, int], _Gathered], worker: str) -> list[FigureRow]:
     own: list[FigureRow] = []
+    together: dict[int, Figures] = {}
     shared: dict[tuple[int, str, int], Figures] = {}
     for (task, minute), into in gathered.items():
         figures, at = into.fold(), minute * _MINUTE_US
         own.append(FigureRow(MINUTE, task, at, worker, figures.encode()))
+        together.setdefault(at, Figures()).merge(figures)
         for width in (HOUR, DAY, EVER):
             key = width, task, bucket_of(at, width)
+            shared.setdefault(key, Figures()).merge(figures)
+    for at, figures in together.items():
+        own.append(FigureRow(MINUTE, TOTAL, at, worker, figures.encode()))
+        for width in (HOUR, DAY, EVER):
+            key = width, TOTAL, bucket_of(at, width)
             shared.setdefault(key, Figures()).merge(figures)
     # In one order, so that two workers never wait for each other.
     return own + [

@@ -15,6 +15,8 @@ from closingbell.monitor.figures import Figures
 _SECOND = 1_000_000
 #: Widths of buckets, in seconds. 0 is the one bucket since ever.
 EVER, MINUTE, HOUR, DAY = 0, 60, 3_600, 86_400
+#: Under this name stands what all tasks' runs add up to, so that a sum over tasks is one row.
+TOTAL = ""
 #: How far back a window may begin to be cut to the width, in seconds.
 _CUT = {MINUTE: 25 * HOUR, HOUR: 32 * DAY}
 #: For how long buckets of a width are kept, in seconds; the sum since ever stays.
@@ -39,7 +41,7 @@ class FigureReader(Protocol):
     """Where figures are kept, to be read."""
 
     def read(self, span: Span, task: str | None = None) -> Sequence[tuple[str, bytes]]:
-        """Return the task and the encoded figures of each row in a span."""
+        """Return the task and the encoded figures of each row in a span, `TOTAL` on demand only."""
         ...
 
 

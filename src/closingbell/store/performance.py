@@ -7,9 +7,9 @@ locks that keep two workers from losing each other's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, delete, or_, select
 
 from closingbell.store.database import Database
 from closingbell.store.insert import insert_of
@@ -45,6 +45,8 @@ class _Span(Protocol):
     def until(self) -> int | None: ...
 
 
+#: The name of what all tasks add up to; the least of all, and that of no task.
+_TOTAL = ""
 _NAMES = ("width_s", "task", "bucket_at", "worker")
 _KEY = tuple(run_figures.c[name] for name in _NAMES)
 
@@ -74,6 +76,17 @@ class StoredPerformance:
                 found += [(row.task, row.figures) for row in connection.execute(query)]
         return found
 
+    def buckets(self, span: _Span, task: str) -> list[tuple[int, bytes]]:
+        """Return the start and the figures of each row of one task in a span, by time."""
+        query = _of(span, task, run_figures.c.bucket_at).order_by(run_figures.c.bucket_at)
+        with self._database.reading() as connection:
+            return [(row.bucket_at, row.figures) for row in connection.execute(query)]
+
+    def tasks(self, after: str = "", limit: int | None = None) -> list[str]:
+        """Return the names of tasks that have figures, by name, from behind `after` on."""
+        with self._database.reading() as connection:
+            return _tasks(connection, after, limit)
+
     def prune(self, before: Mapping[int, int]) -> int:
         """Delete what is old; return how many rows.
 
@@ -83,7 +96,7 @@ class StoredPerformance:
         gone = 0
         with self._database.reading() as connection:
             tasks = _tasks(connection)
-        for task in tasks:
+        for task in (_TOTAL, *tasks):
             with self._database.writing() as connection:
                 for width, instant in before.items():
                     old = delete(run_figures).where(
@@ -95,8 +108,8 @@ class StoredPerformance:
         return gone
 
 
-def _of(span: _Span, task: str) -> Select[tuple[str, bytes]]:
-    query = select(run_figures.c.task, run_figures.c.figures).where(
+def _of(span: _Span, task: str, *more: Column[Any]) -> Select[Any]:
+    query = select(run_figures.c.task, run_figures.c.figures, *more).where(
         run_figures.c.width_s == span.width_s,
         run_figures.c.task == task,
         run_figures.c.bucket_at >= span.since,
@@ -106,9 +119,14 @@ def _of(span: _Span, task: str) -> Select[tuple[str, bytes]]:
     return query
 
 
-def _tasks(connection: Connection) -> list[str]:
+def _tasks(connection: Connection, after: str = _TOTAL, limit: int | None = None) -> list[str]:
     # Each task has one row in the bucket since ever.
-    query = select(run_figures.c.task).where(run_figures.c.width_s == 0).order_by(*_KEY)
+    query = (
+        select(run_figures.c.task)
+        .where(run_figures.c.width_s == 0, run_figures.c.task > after)
+        .order_by(*_KEY)
+        .limit(limit)
+    )
     return list(connection.execute(query).scalars())
 
 

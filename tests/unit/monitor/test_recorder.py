@@ -10,7 +10,7 @@ from closingbell.core.error import StoreUnavailable
 from closingbell.core.run import Claim, Settlement
 from closingbell.monitor.figures import Figures
 from closingbell.monitor.recorder import FigureRow, Recorder, rows_elsewhere
-from closingbell.monitor.window import DAY, EVER, HOUR, MINUTE
+from closingbell.monitor.window import DAY, EVER, HOUR, MINUTE, TOTAL
 
 SECOND = 1_000_000
 START = 1_772_461_800 * SECOND
@@ -174,7 +174,21 @@ def test_run_that_ended_elsewhere_counts_without_waits() -> None:
     rows += rows_elsewhere("scan", "failed", START, START + SECOND)
     total = Figures()
     for row in rows:
-        if row.width_s == EVER:
+        if (row.width_s, row.task) == (EVER, "scan"):
             total.merge(Figures.decode(row.data))
     assert (total.success, total.failed, total.durations.total) == (1, 1, SECOND)
     assert total.waits.count == total.lateness.count == 0
+
+
+def test_all_tasks_add_up_in_rows_of_their_own(recorder: Recorder, kept: Kept) -> None:
+    for task, count in (("scan", 3), ("sync", 2)):
+        runs = [claim(id=f"{task}{n}", task=task) for n in range(count)]
+        recorder.note([(run, ended(run)) for run in runs])
+    recorder.flush()
+    for width in (MINUTE, HOUR, DAY, EVER):
+        assert kept.figures(width, TOTAL).success == 5
+    together = Figures()
+    for row in rows_elsewhere("scan", "success", START, START + SECOND):
+        if (row.width_s, row.task) == (EVER, TOTAL):
+            together.merge(Figures.decode(row.data))
+    assert together.success == 1
