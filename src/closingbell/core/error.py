@@ -16,7 +16,7 @@ it can cross a process boundary unchanged.
     │   ├── AlertRuleError · ChannelError
     ├── LookupFailed               a name or id that is not there
     │   ├── UnknownTask · UnknownRun · UnknownSchedule · UnknownEventTrigger
-    │   ├── UnknownWorker · UnknownOrder
+    │   ├── UnknownWorker · UnknownOrder · UnknownBatch
     │   ├── UnknownAlert · UnknownAlertRule · UnknownChannel
     ├── PayloadError               what was submitted does not fit
     │   ├── PayloadMismatch · PayloadTooLarge · PayloadNotJson · SubmitError
@@ -25,6 +25,7 @@ it can cross a process boundary unchanged.
     │   ├── SignInRefused · CrossSiteRefused · HostRefused · BodyTooLarge · ProviderUnavailable
     │   ├── InvalidRequest · RequestKeyReused · RequestInProgress · ServerAddressError
     │   ├── VersionMissing
+    ├── ServiceUnreachable · ServiceRefused   what a client meets
     ├── StateError                 the request does not fit the present state
     │   ├── VersionMismatch · DeclaredInCode · AlreadyExists
     │   ├── InvalidTransition · ApprovalRefused · RunNotFinished · AppNotRunning
@@ -52,7 +53,8 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 
-def _restore(cls: type[ClosingbellError], message: str, state: dict[str, Any]) -> ClosingbellError:
+def restore(cls: type[ClosingbellError], message: str, state: dict[str, Any]) -> ClosingbellError:
+    """Return an error as it was, of its class, its sentence and its fields."""
     # RunNotFinished is a RuntimeError and a TimeoutError: only the latter's __new__ can make one.
     error = OSError.__new__(cls) if issubclass(cls, OSError) else cls.__new__(cls)
     Exception.__init__(error, message)
@@ -75,7 +77,7 @@ class ClosingbellError(Exception):
         super().__init__(message)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), str(self), dict(self.__dict__))
+        return restore, (type(self), str(self), dict(self.__dict__))
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -307,6 +309,16 @@ class UnknownRun(LookupFailed):
     def __init__(self, run_id: str) -> None:
         super().__init__(f"unknown run {run_id!r}: it was never submitted here, or it was pruned")
         self.run_id = run_id
+
+
+class UnknownBatch(LookupFailed):
+    """No batch of that id is stored."""
+
+    code = "unknown_batch"
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(f"no batch {batch_id!r} is stored: it was never made here, or was pruned")
+        self.batch_id = batch_id
 
 
 class UnknownSchedule(LookupFailed):
@@ -676,6 +688,31 @@ class VersionMissing(RequestRefused):
         )
         self.kind = kind
         self.which = which
+
+
+class ServiceUnreachable(ClosingbellError):
+    """A service does not answer, or not as one of ours."""
+
+    code = "service_unreachable"
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(
+            f"no closingbell service at {url}: {problem}; is `closingbell serve` running there?"
+        )
+        self.url = url
+        self.problem = problem
+
+
+class ServiceRefused(ClosingbellError):
+    """A service refused with a code that this version does not know."""
+
+    code = "service_refused"
+
+    def __init__(self, status: int, told_code: str, detail: str, told: dict[str, Any]) -> None:
+        super().__init__(f"{detail} ({told_code}, status {status})")
+        self.status = status
+        self.told_code = told_code
+        self.told = told
 
 
 # --- states --------------------------------------------------------------------------
