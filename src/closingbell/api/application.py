@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, FastAPI, Request
 
 from closingbell.api import refusal
+from closingbell.api.security.guard import guard
 from closingbell.api.strict_json import StrictJson
 from closingbell.api.tracing import TracedRequests
 
@@ -21,6 +22,9 @@ def create_api(app: App) -> FastAPI:
     """Return the ASGI application of an app.
 
     It reads and writes the app's store, whether the app is started in this process or not.
+
+    Raises:
+        SettingError: a token or secret that the settings name cannot be read.
     """
     from closingbell import __version__
 
@@ -41,7 +45,7 @@ def create_api(app: App) -> FastAPI:
         api.include_router(router, prefix=PREFIX)
     # What is added last is passed first.
     api.add_middleware(StrictJson)
-    api.add_middleware(refusal.LastResort)
+    guard(api, app)
     api.add_middleware(TracedRequests)
     return api
 
@@ -53,7 +57,9 @@ def _routers() -> list[APIRouter]:
 
 def _routers_under_prefix() -> list[APIRouter]:
     """Return the routers under `PREFIX`, one for each noun."""
-    return []
+    from closingbell.api.route import session, tokens
+
+    return [session.router, tokens.router]
 
 
 def served_app(request: Request) -> App:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from closingbell.core.error import SubmitError
+
 _ID_BYTES, _SECRET_BYTES = 8, 32
 _FORM = re.compile(r"cb_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
 
@@ -69,3 +71,15 @@ def is_same(one: str, other: str) -> bool:
 def derived(secret: str, purpose: str) -> str:
     """Return what only who has the secret can know, and what does not give it away."""
     return hmac.new(secret.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+
+
+def require_name(option: str, name: str) -> str:
+    """Return the name of a token or a person, or refuse it.
+
+    Raises:
+        SubmitError: it is empty, longer than 100 characters, or cannot be printed.
+    """
+    name = name.strip()
+    if not 0 < len(name) <= 100 or not name.isprintable():
+        raise SubmitError(option, name[:100], "1 to 100 characters that can be printed")
+    return name

@@ -114,7 +114,7 @@ class Doorkeeper:
             found = _of_token(stored)
             return self._remember(hash_of(text), found, stored.expires_at, tokens, revision)
         if self._is_given(text):
-            return self._remember(hash_of(text), _GIVEN, None, None, 0)
+            return self._remember(hash_of(text), GIVEN, None, None, 0)
         return None
 
     def session(self, secret: str) -> Principal | None:
@@ -155,7 +155,7 @@ class Doorkeeper:
         principal = self.token(text.strip())
         if principal is None:
             return None
-        if principal is _GIVEN:
+        if principal is GIVEN:
             return self._begin(principal, CameBy.TOKEN, self._given_mark)
         stored = self._app.store.tokens.get(principal.id.removeprefix("token:"))
         return self._begin(principal, CameBy.TOKEN, stored.id, stored.expires_at)
@@ -247,7 +247,7 @@ class _Both:
 
 
 #: Who shows the token that was given when the service was started.
-_GIVEN = Principal("token:given", "admin", ActorKind.API_TOKEN, Role.ADMIN, is_person=False)
+GIVEN = Principal("token:given", "admin", ActorKind.API_TOKEN, Role.ADMIN, is_person=False)
 _GIVEN_MARK = "given:"
 
 
