@@ -379,6 +379,12 @@ class App:
         """Whether the app was started in this process and not stopped."""
         return self._machinery is not None and self._machinery.is_started
 
+    @property
+    def worker_id(self) -> str | None:
+        """The id of the worker in this process, or None where none works."""
+        machinery = self._machinery
+        return None if machinery is None else machinery.worker_id
+
     def ask_stop(self) -> None:
         """Let a blocking `start` return; for signal handlers and other threads."""
         self._refuse_inside("app.ask_stop()")

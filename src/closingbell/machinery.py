@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from closingbell.agenda import Agenda
+from closingbell.core.approval import Standing
 from closingbell.core.clock import Clock
 from closingbell.core.identity import RunIds
 from closingbell.core.registry import TaskRegistry
@@ -125,6 +126,11 @@ class Machinery:
         """Whether a worker or a scheduler is at work."""
         return self._runtime is not None or self._scheduler is not None
 
+    @property
+    def worker_id(self) -> str | None:
+        """The id of this process's worker, or None where none works."""
+        return None if self._runtime is None else self._runtime.worker_id
+
     def start(self, *, worker: bool, scheduler: bool) -> None:
         """Set scheduler and worker to work; what already works is left alone.
 
@@ -163,6 +169,20 @@ class Machinery:
             if fresh is not None:
                 # After the worker, so that the first firings find one.
                 fresh.start()
+
+    def troubles(self) -> list[str]:
+        """Return what was set to work in this process and does not, in sentences."""
+        if self._stopped.is_set():
+            return ["the app is stopping"]
+        found: list[str] = []
+        scheduler, runtime = self._scheduler, self._runtime
+        if scheduler is not None and not scheduler.is_alive:
+            found.append("the scheduler of this process has ended")
+        if self._works and runtime is None:
+            found.append("the worker of this process lost its lease, and a new one cannot start")
+        elif runtime is not None and not runtime.is_alive:
+            found.append("the worker of this process has ended or lost its lease")
+        return found
 
     def stop(self, grace_s: float) -> None:
         """Stop firing and claiming, let runs finish within `grace_s`, close the store."""
@@ -342,10 +362,28 @@ class Machinery:
     def retry_run(self, run_id: str) -> RunHandle:
         """Let a run run again now, with as many attempts as its policy gives."""
         run = self.store.runs.get(run_id)
-        policy = self.retry_policy(self.registry.resolve(run.task))
-        self.store.runs.retry(run_id, policy.retries + 1, self.clock.micros())
+        task = self.registry.resolve(run.task)
+        attempts = self.retry_policy(task).retries + 1
+        self.store.runs.retry(run_id, attempts, self.clock.micros(), hold=task.hold)
         self.store.queue.exchange()
         return RunHandle(run_id, self._current)
+
+    def approve_run(self, run_id: str, reason: str | None) -> Standing:
+        """Let the present actor release a run; once enough agree a worker here takes it."""
+        now = self.clock.micros()
+        standing = self.store.approvals.approve(run_id, now, reason)
+        if standing.state == "released":
+            self.store.queue.exchange()
+            due = self.store.queue.next_due()
+            if due is not None:
+                self._due(due)
+        return standing
+
+    def reject_run(self, run_id: str, reason: str) -> Standing:
+        """Let the present actor end a run that waits for people."""
+        standing = self.store.approvals.reject(run_id, self.clock.micros(), reason)
+        self._waiters.tell(run_id)
+        return standing
 
     def retry_policy(self, task: TaskDefinition) -> RetryPolicy:
         """Return how a task is retried: as set at run time, else as declared."""
@@ -359,7 +397,8 @@ class Machinery:
 
     def retry_later(self, run_id: str, attempts: int, due_at: int) -> None:
         """Let a run have `attempts` more attempts, not before an instant."""
-        self.store.runs.retry(run_id, attempts, self.clock.micros(), due_at)
+        hold = self.registry.resolve(self.store.runs.get(run_id).task).hold
+        self.store.runs.retry(run_id, attempts, self.clock.micros(), due_at, hold)
         self._due(due_at)
 
     def run_now(self, run_id: str) -> None:

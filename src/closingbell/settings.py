@@ -19,6 +19,7 @@ from closingbell.core.role import Role
 SETTINGS_FILE = "closingbell.toml"
 _PREFIX = "CLOSINGBELL_"
 _DAY_S = 86_400.0
+_WORDS = {"log_format": ("text", "json"), "log_level": ("debug", "info", "warning", "error")}
 #: 32 characters of base 16 are 128 bits.
 _TOKEN_LENGTH = 32
 
@@ -47,6 +48,10 @@ class Settings:
         data: a folder, or an address such as "s3://bucket/market", for market data; None = a
             folder beside the SQLite file (or `closingbell-data` in the working folder), with the
             shipped history below it.
+        archive: a folder, or an address such as "s3://bucket/archive", where what is pruned is kept
+            as Parquet; None = it is deleted for good.
+        log_format: "text" for people, or "json": one object a line, for what collects logs.
+        log_level: "debug", "info", "warning" or "error": what `serve` and `worker` write.
         host: where the API listens; anything but loopback can be reached by other machines.
         port: of the API; 0 = one that is free.
         token: a token that the API accepts as an admin's without storing it; 32 characters or more.
@@ -90,6 +95,9 @@ class Settings:
     auto_upgrade: bool = True
     calendars: str | None = None
     data: str | None = None
+    archive: str | None = None
+    log_format: str = "text"
+    log_level: str = "info"
     host: str = "127.0.0.1"
     port: int = 8470
     token: str | None = field(default=None, repr=False)
@@ -127,6 +135,9 @@ class Settings:
                 raise SettingError(name, getattr(self, name), "seconds, more than 0")
         if not 0 <= self.port <= 65_535:
             raise SettingError("port", self.port, "a port from 0 (any free one) to 65535")
+        for name, words in _WORDS.items():
+            if getattr(self, name) not in words:
+                raise SettingError(name, getattr(self, name), f"one of {', '.join(words)}")
         if self.lease_s < 1:
             raise SettingError("lease_s", self.lease_s, "seconds, 1 or more")
         if self.token is not None:

@@ -141,7 +141,7 @@ def _hint(error: BaseException) -> str | None:
             return "run it again with --debug and report what it shows"
 
 
-class _Stderr(logging.StreamHandler[TextIO]):
+class Stderr(logging.StreamHandler[TextIO]):
     """Writes to whatever stderr is at the time, so that a progress display can stand in for it."""
 
     def __init__(self) -> None:
@@ -155,8 +155,8 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
 def _log_to_stderr(debug: bool) -> None:
     root = logging.getLogger("closingbell")
-    if not any(isinstance(handler, _Stderr) for handler in root.handlers):
-        handler = _Stderr()
+    if not any(isinstance(handler, Stderr) for handler in root.handlers):
+        handler = Stderr()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         root.addHandler(handler)
     root.setLevel(logging.DEBUG if debug else logging.INFO)
