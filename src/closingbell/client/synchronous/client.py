@@ -1,0 +1,56 @@
+"""Client: one service, by noun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from closingbell.client.address import find_address
+from closingbell.client.synchronous.transport import Transport
+
+
+class Client:
+    """A client of one service; use it as a context, or `close` it."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        token_file: str | Path | None = None,
+        timeout_s: float = 30.0,
+        tries: int = 4,
+        insecure: bool = False,
+        http: Any = None,
+    ) -> None:
+        """Make a client; nothing is sent before the first call.
+
+        Args:
+            url: of the service; default CLOSINGBELL_URL, else this machine's.
+            token: an API token; default that of `token_file`, else CLOSINGBELL_TOKEN.
+            token_file: a file with the token in its first line.
+            timeout_s: how long an answer may take, in seconds.
+            tries: how often a request is sent at most, where sending it again is safe.
+            insecure: send the token over plain http to another machine, too.
+            http: an `httpx.Client` of your own, for proxies and certificates.
+
+        Raises:
+            SettingError: the address or the token is none.
+        """
+        address = find_address(url, token, token_file, insecure=insecure)
+        self._transport = Transport(address, timeout_s, tries, http)
+
+    @property
+    def url(self) -> str:
+        """Where the service is."""
+        return self._transport.address.url
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

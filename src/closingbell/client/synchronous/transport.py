@@ -1,0 +1,146 @@
+"""Transport: sends requests, again where that is safe, and reads the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from closingbell.client.address import Address
+from closingbell.client.answer import read_answer, read_refusal
+from closingbell.client.event_stream import EventReader, SentEvent
+from closingbell.client.request import Request
+from closingbell.client.retry import Trial, wait_before_retry
+from closingbell.core.clock import SystemClock
+from closingbell.core.error import ClosingbellError, RequestInProgress, ServiceUnreachable
+
+_T = TypeVar("_T")
+#: Errors before which not a byte of the request was sent.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+#: A stream is silent for longer only when it is gone: the service sends a sign of life before.
+_SILENCE_S = 45.0
+
+
+class Transport:
+    """A connection pool to one service."""
+
+    def __init__(self, address: Address, timeout_s: float, tries: int, client: Any = None) -> None:
+        """Make it; nothing is sent.
+
+        Args:
+            address: of the service.
+            timeout_s: how long an answer may take, in seconds.
+            tries: how often a request is sent at most, where sending it again is safe.
+            client: an `httpx.Client` of the caller's own.
+        """
+        from closingbell import __version__
+
+        self.address = address
+        self._tries = tries
+        self._chance = Random()  # noqa: S311  (spreads retries)
+        self._owns = client is None
+        self._http: httpx.Client = client or httpx.Client(
+            base_url=address.url, timeout=timeout_s, follow_redirects=False
+        )
+        self._headers = {"User-Agent": f"closingbell/{__version__}", "Accept": "application/json"}
+        if address.token is not None:
+            self._headers["Authorization"] = f"Bearer {address.token}"
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._owns:
+            self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def ask(self, request: Request, kind: type[_T]) -> _T:
+        """Send a request and return its answer as what it is.
+
+        Raises:
+            ClosingbellError: what the service refused with, as the same call raises it here.
+            ServiceUnreachable: nothing of ours answers.
+        """
+        response = self.send(request)
+        return read_answer(kind, response.content, self.address.url)
+
+    def send(self, request: Request) -> httpx.Response:
+        """Send a request, again where that is safe; return its successful answer."""
+        number = 0
+        while True:
+            number += 1
+            result = self._try(request, number)
+            if isinstance(result, httpx.Response):
+                return result
+            trial, error = result
+            wait_s = wait_before_retry(trial, self._tries, self._chance.random())
+            if wait_s is None:
+                raise error
+            SystemClock().sleep(wait_s)
+
+    def _try(
+        self, request: Request, number: int
+    ) -> httpx.Response | tuple[Trial, ClosingbellError]:
+        """Send once; return the answer, or what is known of the failure."""
+        repeatable = request.is_repeatable
+        try:
+            response = self._http.request(
+                request.method,
+                request.path,
+                params=list(request.query) or None,
+                json=request.body,
+                headers={**self._headers, **request.headers},
+            )
+        except (httpx.TransportError, httpx.InvalidURL) as problem:
+            reached = not isinstance(problem, _NOT_SENT)
+            said = str(problem) or type(problem).__name__
+            error = ServiceUnreachable(self.address.url, said)
+            error.__cause__ = problem
+            return Trial(number, repeatable, None, reached), error
+        if response.is_success or response.status_code == 304:
+            return response
+        refusal = read_refusal(response.status_code, response.content, self.address.url)
+        asked = response.headers.get("Retry-After", "")
+        in_progress = isinstance(refusal, RequestInProgress)
+        after_s = float(asked) if asked.isascii() and asked.isdigit() else None
+        trial = Trial(number, repeatable, response.status_code, True, in_progress, after_s)
+        return trial, refusal
+
+    def stream(self, request: Request, reader: EventReader) -> Iterator[SentEvent]:
+        """Yield what a stream sends, until it ends or breaks; `reader` knows where to resume.
+
+        Raises:
+            ClosingbellError: the service refused the stream.
+            ServiceUnreachable: the connection could not be made, or broke.
+        """
+        headers = {**self._headers, **request.headers, "Accept": "text/event-stream"}
+        if reader.last_id is not None:
+            headers["Last-Event-ID"] = reader.last_id
+        timeout = httpx.Timeout(10.0, read=_SILENCE_S)
+        try:
+            with self._http.stream(
+                request.method,
+                request.path,
+                params=list(request.query) or None,
+                headers=headers,
+                timeout=timeout,
+            ) as response:
+                if not response.is_success:
+                    refused = response.read()
+                    raise read_refusal(response.status_code, refused, self.address.url)
+                for piece in response.iter_raw():
+                    yield from reader.feed(piece)
+        except (httpx.TransportError, httpx.StreamError) as problem:
+            said = str(problem) or type(problem).__name__
+            raise ServiceUnreachable(self.address.url, said) from problem
