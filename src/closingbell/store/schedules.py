@@ -208,7 +208,9 @@ class StoredSchedules:
         """
         with self._database.writing(news=True) as connection:
             # In one order everywhere, so that two schedulers cannot wait for each other.
-            moved = [m for m in sorted(moves, key=_by_id) if _move(connection, m, now)]
+            moved = [
+                m for m in sorted(moves, key=lambda m: m.schedule_id) if _move(connection, m, now)
+            ]
             made: dict[str, list[str]] = {m.schedule_id: [] for m in moved}
             if not moved:
                 return made
@@ -237,18 +239,18 @@ class StoredSchedules:
         return made
 
     def active_runs(self, schedule_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-        """Return, by schedule, (run id, state) of the runs that have not ended, oldest first."""
+        """Return, by schedule, (run id, state) of what has not ended, as the port says."""
         found: dict[str, list[tuple[str, str]]] = {}
+        active = select(runs.c.schedule_id, runs.c.id, runs.c.state, runs.c.hold).where(
+            runs.c.schedule_id.is_not(None), runs.c.finished_at.is_(None)
+        )
         with self._database.reading() as connection:
             for start in range(0, len(schedule_ids), _CHUNK):
-                query = (
-                    select(runs.c.schedule_id, runs.c.id, runs.c.state)
-                    .where(runs.c.schedule_id.in_(schedule_ids[start : start + _CHUNK]))
-                    .where(runs.c.schedule_id.is_not(None), runs.c.finished_at.is_(None))
-                    .order_by(runs.c.id)
-                )
+                mine = runs.c.schedule_id.in_(schedule_ids[start : start + _CHUNK])
+                query = active.where(mine).order_by(runs.c.id)
                 for row in connection.execute(query):
-                    found.setdefault(row.schedule_id, []).append((row.id, row.state))
+                    one = (row.id, "held" if row.hold else row.state)
+                    found.setdefault(row.schedule_id, []).append(one)
         return found
 
     def pause(self, schedule_id: str, reason: str, until: int | None, now: int) -> None:
@@ -256,7 +258,7 @@ class StoredSchedules:
         paused = {"paused_at": now, "paused_reason": reason, "paused_until": until}
         self._change("schedule.paused", schedule_id, paused, reason)
 
-    def resume(self, schedule_id: str, next_fire_at: int | None) -> None:
+    def resume(self, schedule_id: str, next_fire_at: int | None, reason: str | None = None) -> None:
         """Let a schedule fire again, from `next_fire_at` on."""
         self._change(
             "schedule.resumed",
@@ -267,6 +269,7 @@ class StoredSchedules:
                 "paused_until": None,
                 "next_fire_at": next_fire_at,
             },
+            reason,
         )
 
     def _change(
@@ -333,10 +336,6 @@ def _unpaused(now: int) -> Any:
         schedules.c.paused_at.is_(None),
         and_(schedules.c.paused_until.is_not(None), schedules.c.paused_until <= now),
     )
-
-
-def _by_id(move: Move) -> str:
-    return move.schedule_id
 
 
 def _move(connection: Connection, move: Move, now: int) -> bool:
