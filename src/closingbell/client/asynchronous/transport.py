@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -36,8 +37,6 @@ class AsyncTransport:
             tries: how often a request is sent at most, where sending it again is safe.
             client: an `httpx.AsyncClient` of the caller's own.
         """
-        from closingbell import __version__
-
         self.address = address
         self._tries = tries
         self._chance = Random()  # noqa: S311  (spreads retries)
@@ -45,7 +44,10 @@ class AsyncTransport:
         self._http: httpx.AsyncClient = client or httpx.AsyncClient(
             base_url=address.url, timeout=timeout_s, follow_redirects=False
         )
-        self._headers = {"User-Agent": f"closingbell/{__version__}", "Accept": "application/json"}
+        self._headers = {
+            "User-Agent": f"closingbell/{version('closingbell')}",
+            "Accept": "application/json",
+        }
         if address.token is not None:
             self._headers["Authorization"] = f"Bearer {address.token}"
 
