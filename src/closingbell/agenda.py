@@ -100,6 +100,8 @@ class Agenda:
     def adopt_all(self, tasks: Iterable[TaskDefinition]) -> None:
         """Store what tasks declare, and take away what they declared once and do no more."""
         known = list(tasks)
+        # First, so that no audit record of what follows shows what is masked.
+        self._store.masks.put_all({task.name: task.masked for task in known})
         names = {task.name for task in known}
         declared = {task.name for task in known if task.trigger is not None}
         declared |= {DEPENDENCY + task.name for task in known if task.after}

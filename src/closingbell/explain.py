@@ -20,7 +20,7 @@ def explain(run: Run, store: Store, now: datetime) -> str:
     """Say in one line why `run` is in its state, and what it waits for."""
     match run.state:
         case RunState.SCHEDULED:
-            return _scheduled(run, now)
+            return _held(run, store) if run.hold else _scheduled(run, now)
         case RunState.PENDING:
             return _pending(run, store, now)
         case RunState.RUNNING:
@@ -43,6 +43,19 @@ def explain(run: Run, store: Store, now: datetime) -> str:
             )
         case _:
             return f"{run.state}: {run.reason or 'no reason given'}"
+
+
+def _held(run: Run, store: Store) -> str:
+    from closingbell.core.approval import standing
+
+    round_ = standing(store.approvals.of([run.id]).get(run.id, ()))
+    who = run.cause if round_.asked_by is None else round_.asked_by
+    so_far = f", released by {', '.join(round_.released_by)} so far" if round_.released_by else ""
+    needs = "a second person" if round_.needed == 1 else "two persons"
+    return (
+        f"waits for {needs}: asked for by {who}{so_far}; release it with "
+        f"`closingbell run approve {run.id}`"
+    )
 
 
 def _scheduled(run: Run, now: datetime) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from closingbell.core.batch import Batch
 from closingbell.core.clock import Clock, to_micros
 from closingbell.core.error import ClosingbellError, PayloadNotJson, SubmitError
 from closingbell.core.identity import RunIds
@@ -84,11 +85,54 @@ class Intake:
         template = self._door.template(task, options)
         return self._put(self._door.items(task, payloads), template, connection)
 
+    def submit_batch(
+        self,
+        task: TaskDefinition,
+        payloads: Sequence[Mapping[str, Any] | None],
+        name: str,
+        options: Options = Options(),  # noqa: B008  (a NamedTuple is immutable)
+    ) -> Batch:
+        """Store many runs as a batch, in one transaction: all of them or none.
+
+        Args:
+            task: which task.
+            payloads: one for each run; all are checked before the first is stored.
+            name: for people, 1 to 200 characters; it need not be unique.
+            options: of all runs; a key cannot be among them.
+
+        Raises:
+            PayloadError: a payload, the name or an option is refused, or there is no payload.
+        """
+        check_text("name", name, 200)
+        if not payloads:
+            raise SubmitError("payloads", "[]", "one for each run, and at least one")
+        if options.key is not None:
+            raise SubmitError("key", options.key, "none: the runs of a batch have none")
+        batch_id = self._ids.next()
+        template = self._door.template(task, options)._replace(batch_id=batch_id)
+        items = self._door.items(task, payloads)
+        with self._store.database.writing(news=True) as connection:
+            batch = self._store.batches.make_on(
+                connection,
+                batch_id,
+                task.name,
+                name,
+                len(items),
+                template.requested_by,
+                template.submitted_at,
+            )
+            self._store.queue.submit(template, items, connection)
+        if template.state == "pending":
+            self._store.queue.exchange()
+        elif template.hold is None:
+            self._due(template.due_at)
+        return batch
+
     def _put(self, items: list[RunItem], template: RunTemplate, connection: Any) -> list[str]:
         if connection is not None:
             connection = _core_connection(connection, self._store)
         ids = self._store.queue.submit(template, items, connection)
-        if template.state == "scheduled":
+        if template.state == "scheduled" and template.hold is None:
             self._due(template.due_at)
         return ids
 

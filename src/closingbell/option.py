@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from closingbell.core.approval import TWO_PERSON
 from closingbell.core.duration import parse_duration
 from closingbell.core.error import TaskDefinitionError
 
@@ -15,8 +16,8 @@ from closingbell.core.error import TaskDefinitionError
 Duration = str | float | timedelta
 
 
-def read_key(name: str, template: str | None) -> str | None:
-    """Return a template over the payload that names plain fields."""
+def read_key(name: str, template: str | None, masked: Iterable[str] = ()) -> str | None:
+    """Return a template over the payload that names plain fields, and none that is masked."""
     if template is None:
         return None
     try:
@@ -27,6 +28,12 @@ def read_key(name: str, template: str | None) -> str | None:
         raise TaskDefinitionError(
             name,
             f"key={template!r}: expected fields of the payload in braces, such as '{{account}}'",
+        )
+    hidden = {path.split(".")[0] for path in masked}
+    shown = sorted(hidden & {re.split(r"[.\[]", field)[0] for field in fields})
+    if shown:
+        raise TaskDefinitionError(
+            name, f"key={template!r} would show {shown[0]!r}, which is masked: use another field"
         )
     return template
 
@@ -90,6 +97,24 @@ def read_mapping(name: str, given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
         raise TaskDefinitionError(name, f"payload={given!r}: expected a mapping with string keys")
     return dict(given)
+
+
+def read_approval(name: str, given: Any) -> str | None:
+    """Return who must agree to a run, or None."""
+    if given is not None and given != TWO_PERSON:
+        raise TaskDefinitionError(name, f"approval={given!r}: expected {TWO_PERSON!r} or None")
+    return None if given is None else TWO_PERSON
+
+
+def read_masked(name: str, given: Any) -> tuple[str, ...]:
+    """Return dotted names of payload fields."""
+    paths = read_words(name, "masked", given)
+    for path in paths:
+        if not all(part.strip() for part in path.split(".")):
+            raise TaskDefinitionError(
+                name, f"masked={path!r}: expected a payload field, such as 'account.secret'"
+            )
+    return tuple(dict.fromkeys(paths))
 
 
 def read_account(name: str, given: Any) -> str:

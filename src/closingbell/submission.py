@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from closingbell.core.actor import who_asks
 from closingbell.core.clock import Clock, to_micros
 from closingbell.core.duration import parse_duration
 from closingbell.core.error import PayloadNotJson, PayloadTooLarge, SubmitError, TriggerError
@@ -49,7 +50,7 @@ class Door:
         """Return how a task's payload meets its handler."""
         found = self._bindings.get(task)
         if found is None:
-            found = self._bindings[task] = Binding(task.name, task.handler)
+            found = self._bindings[task] = Binding(task.name, task.handler, task.masked)
         return found
 
     def template(
@@ -73,7 +74,7 @@ class Door:
             task=task.name,
             executor=task.executor,
             priority=check_priority(options.priority, task.priority),
-            state="pending" if due_at <= now else "scheduled",
+            state="pending" if due_at <= now and task.approval is None else "scheduled",
             due_at=due_at,
             max_attempts=task.max_attempts,
             timeout_s=task.timeout_s,
@@ -82,6 +83,8 @@ class Door:
             tags=encode_tags(task.tags, options.tags),
             key=options.key,
             event_id=event_id,
+            hold=task.hold,
+            requested_by=who_asks() if cause == "submit" else None,
             trace=caller_trace(),
         )
 
@@ -106,7 +109,7 @@ class Door:
             task=task.name,
             executor=task.executor,
             priority=check_priority(priority, task.priority),
-            state="pending" if due_at <= until else "scheduled",
+            state="pending" if due_at <= until and task.approval is None else "scheduled",
             due_at=due,
             max_attempts=task.max_attempts,
             timeout_s=task.timeout_s,
@@ -116,6 +119,7 @@ class Door:
             schedule_id=schedule_id,
             fire_at=to_micros(fire_at),
             session_date=None if date is None else date.isoformat(),
+            hold=task.hold,
         )
 
     def item(
@@ -213,7 +217,7 @@ def check_payload(task: TaskDefinition, payload: Mapping[str, Any], limit: int) 
         PayloadError: it does not fit, is too large, or is not JSON.
     """
     encode_payload(task.name, payload, limit)
-    Binding(task.name, task.handler).check(payload)
+    Binding(task.name, task.handler, task.masked).check(payload)
 
 
 def check_text(option: str, given: object, most: int) -> None:

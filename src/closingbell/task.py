@@ -17,9 +17,11 @@ from closingbell.core.trigger import Trigger
 from closingbell.option import (
     Duration,
     read_account,
+    read_approval,
     read_bytes,
     read_key,
     read_mapping,
+    read_masked,
     read_number,
     read_once_per_breach,
     read_positive,
@@ -91,6 +93,9 @@ class TaskOptions(ScheduleOptions, total=False):
         payload: what scheduled runs are given.
         retention: finished runs older than this are pruned.
         description: one line for people.
+    What people see and decide:
+        approval: "two-person": a run waits until two persons agree, the one who asked counted.
+        masked: payload fields, dotted within objects, that nothing shows.
     What it trades:
         account: the account of its algorithm (default "main").
         once_per_breach: its sale of one percentage of a symbol acts once in a drawdown of the account, from a peak to the next (default for tasks with the word "risk" in their name or tags).
@@ -114,6 +119,8 @@ class TaskOptions(ScheduleOptions, total=False):
     payload: Mapping[str, Any]
     retention: Duration
     description: str
+    approval: str | None
+    masked: Sequence[str]
     account: str
     once_per_breach: bool
 
@@ -217,6 +224,7 @@ def define(
             name, f"unknown executor {executor!r}: expected one of {', '.join(EXECUTORS)}"
         )
     retries = options.get("retries", 3)
+    masked = read_masked(name, options.get("masked", ()))
     tags = read_words(name, "tags", options.get("tags", ()))
     return TaskDefinition(
         name=name,
@@ -240,7 +248,7 @@ def define(
             else read_whole(name, "max_concurrent", options["max_concurrent"], 1, 1_000_000)
         ),
         rate=None if options.get("rate") is None else Rate.parse(options["rate"]),
-        key=read_key(name, options.get("key")),
+        key=read_key(name, options.get("key"), masked),
         cpu=read_number(name, "cpu", options.get("cpu", 0.0)),
         memory=read_bytes(name, options.get("memory", 0)),
         payload=read_mapping(name, options.get("payload", {})),
@@ -249,6 +257,8 @@ def define(
             if options.get("retention") is None
             else read_positive(name, "retention", options["retention"])
         ),
+        approval=read_approval(name, options.get("approval")),
+        masked=masked,
         account=read_account(name, options.get("account", "main")),
         once_per_breach=read_once_per_breach(name, tags, options.get("once_per_breach")),
     )

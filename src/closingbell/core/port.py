@@ -245,7 +245,10 @@ class Schedules(Protocol):
         ...
 
     def active_runs(self, schedule_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-        """Return, by schedule, (run id, state) of the runs that have not ended, oldest first."""
+        """Return, by schedule, (run id, state) of the runs that have not ended, oldest first.
+
+        The state of one that waits for people is "held".
+        """
         ...
 
     def fire_all(self, moves: Sequence[Move], now: int) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from closingbell.core.approval import HOLD
 from closingbell.core.condition import Condition
 from closingbell.core.error import TaskDefinitionError
 from closingbell.core.limit import Bucket, Lane, Rate
@@ -47,6 +48,8 @@ class TaskDefinition:
         retention: finished runs older than this are pruned; None = the app's setting.
         account: the account that its algorithm trades.
         once_per_breach: whether its sale of one percentage of a symbol acts once in a drawdown.
+        approval: "two-person" when its runs wait until two persons agree, else None.
+        masked: dotted names of payload fields that nothing shows.
     """
 
     name: str
@@ -73,6 +76,13 @@ class TaskDefinition:
     retention: timedelta | None = None
     account: str = "main"
     once_per_breach: bool = False
+    approval: str | None = None
+    masked: tuple[str, ...] = ()
+
+    @property
+    def hold(self) -> str | None:
+        """What keeps a new run of it from being claimed, or None."""
+        return None if self.approval is None else HOLD
 
     @property
     def timeout(self) -> float:

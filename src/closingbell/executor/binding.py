@@ -85,18 +85,22 @@ class Binding:
 
     arguments: Callable[[Mapping[str, Any], Call | None, Any], Arguments]
 
-    def __init__(self, task_name: str, handler: Callable[..., Any]) -> None:
+    def __init__(
+        self, task_name: str, handler: Callable[..., Any], masked: Iterable[str] = ()
+    ) -> None:
         """Read a handler's signature; its annotations are resolved when they are first needed.
 
         Args:
             task_name: named in errors.
             handler: a function, a bound method, or any other callable with a signature.
+            masked: dotted names of payload fields whose values no error shows.
 
         Raises:
             TaskDefinitionError: it has no signature.
         """
         self.task_name = task_name
         self.handler = handler
+        self._masked = frozenset(path.split(".")[0] for path in masked)
         try:
             signature = inspect.signature(handler)
         except (TypeError, ValueError) as problem:
@@ -291,14 +295,19 @@ class Binding:
             raise PayloadMismatch(self.task_name, problems)
         return tuple(positional), named
 
-    @staticmethod
-    def _fitted(field: _Field, value: Any, problems: list[str]) -> Any:
+    def _fitted(self, field: _Field, value: Any, problems: list[str]) -> Any:
         if field.fit is None:
             return value
         try:
             return field.fit(value)
         except Misfit as problem:
-            problems.append(f"{field.name!r} {problem}")
+            whole = field.name == "payload" or field is self._bare
+            if field.name in self._masked or (whole and self._masked):
+                # What does not fit is quoted, and may be what must not be shown.
+                asked = name_of(field.annotation)
+                problems.append(f"{field.name!r} should be {asked}; it is masked, and not shown")
+            else:
+                problems.append(f"{field.name!r} {problem}")
             return None
 
     def _unexpected(self, payload: Mapping[str, Any]) -> Iterable[str]:

@@ -61,7 +61,8 @@ def plan(
         policy: how.
         next_fire_at: the first instant that is not stored yet, at or before `now`.
         now: the desk's time.
-        active: (run id, state) of the schedule's runs that have not ended.
+        active: (run id, state) of the schedule's runs that have not ended; "held" is the
+            state of one that waits for people.
 
     Returns:
         Every instant from `next_fire_at` to `now` as a tick, and the instant after.
@@ -156,7 +157,9 @@ def _tick(
         return Tick(at, True, gate=gate, cancel_other=True)
     holder = f"run {active[0][0]}" if active else "the firing before it"
     if policy.overlap is Overlap.SKIP and not (missed and policy.catch_up is CatchUp.ALL):
-        return Tick(at, False, f"overlap: {holder} has not ended (overlap: skip)")
+        held = bool(active) and active[0][1] == "held"
+        what = "waits for approval" if held else "has not ended"
+        return Tick(at, False, f"overlap: {holder} {what} (overlap: skip)")
     if policy.overlap is Overlap.BUFFER_ONE and waiting:
         return Tick(at, False, "overlap: one firing waits already (overlap: buffer_one)")
     return Tick(at, True, gate=gate)

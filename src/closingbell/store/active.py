@@ -1,4 +1,7 @@
-"""What has not ended yet: the runs and firings that market data waits for."""
+"""What has not ended yet: the runs and firings that market data waits for.
+
+A run that waits for people may wait for days; nothing waits for it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ class StoredActive:
         """Return (id, due_at, whether it runs) of runs that are due by `until` and have not ended."""
         states = [
             select(runs.c.id, runs.c.due_at, runs.c.state)
-            .where(runs.c.state == literal(state), runs.c.due_at <= until)
+            .where(runs.c.state == literal(state), runs.c.hold.is_(None), runs.c.due_at <= until)
             .order_by(runs.c.due_at)
             .limit(_LOOKED_AT)
             .subquery()
@@ -38,7 +41,9 @@ class StoredActive:
         query = union_all(
             *(
                 select(runs.c.priority, runs.c.task, runs.c.id).where(
-                    runs.c.state == literal(state), runs.c.due_at == instant
+                    runs.c.state == literal(state),
+                    runs.c.hold.is_(None),
+                    runs.c.due_at == instant,
                 )
                 for state in ("scheduled", "pending", "running")
             )

@@ -25,6 +25,7 @@ from closingbell.store.audit_schema import audit_records
 from closingbell.store.codec import storable
 from closingbell.store.database import Database, translated
 from closingbell.store.insert import insert_of
+from closingbell.store.masks import masked_on
 from closingbell.store.schema import facts
 
 _HEAD = "audit_head"
@@ -84,6 +85,9 @@ class StoredAudit:
         """Record what differs between two states; two equal ones are no act. Call it last."""
         was, is_now = difference(before, after)
         if was or is_now:
+            # Masked after the comparison: that a secret was changed is an act.
+            was = _masked(connection, was, before.get("task"))
+            is_now = _masked(connection, is_now, after.get("task"))
             self.append_on(
                 connection, action, target_kind, target_id, before=was, after=is_now, reason=reason
             )
@@ -120,6 +124,7 @@ class StoredAudit:
         after: Any,
         reason: str | None,
     ) -> AuditRecord:
+        before, after = (_masked(connection, value) for value in (before, after))
         actor = current_actor()
         why = reason if reason is not None else actor.reason
         record = AuditRecord(
@@ -229,6 +234,14 @@ class StoredAudit:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             head = _stored_head(connection)
             return verify(_paged(connection, select(audit_records)), head, known)
+
+
+def _masked(connection: Connection, state: Any, task: str | None = None) -> Any:
+    """Return a state whose payload, if it has one, is as its task lets it be shown."""
+    if not isinstance(state, Mapping) or "payload" not in state:
+        return state
+    task = state.get("task", task)
+    return {**state, "payload": masked_on(connection, str(task), state["payload"])}
 
 
 def _between(query: Select[Any], since: datetime | None, until: datetime | None) -> Select[Any]:

@@ -6,6 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from closingbell.core.run import RunItem, RunTemplate
+from closingbell.store.database import Database
+
+
+def insert_apart(
+    database: Database, template: RunTemplate, items: Sequence[RunItem], connection: Any
+) -> list[str]:
+    """Insert runs that no worker here takes at once: the caller's own, and held ones.
+
+    Args:
+        database: of the queue.
+        template: what the runs share.
+        items: what each has for itself.
+        connection: the caller's; None for a transaction of its own.
+    """
+    if connection is not None:
+        return insert_on(connection, template, items)
+    with database.writing() as own:
+        return insert_on(own, template, items)
 
 
 def insert_on(connection: Any, template: RunTemplate, items: Sequence[RunItem]) -> list[str]:
@@ -21,7 +39,15 @@ def insert_on(connection: Any, template: RunTemplate, items: Sequence[RunItem]) 
     insert = insert_of(connection)
     shared = template._asdict()
     rows = [{**shared, "id": i.id, "payload": i.payload, "lane": i.lane} for i in items]
-    connection.execute(insert(runs).on_conflict_do_nothing(), rows)
+    statement = insert(runs).on_conflict_do_nothing()
+    if template.hold is None:
+        connection.execute(statement, rows)
+    else:
+        from closingbell.store.approvals import note_requests
+
+        # Only of what was stored: a repeated submission asks for nothing anew.
+        made = connection.execute(statement.returning(runs.c.id), rows).scalars().all()
+        note_requests(connection, made, template.submitted_at)
     if template.key is None:
         return [item.id for item in items]
     held = select(runs.c.id).where(runs.c.task == template.task, runs.c.key == template.key)

@@ -9,13 +9,22 @@ from sqlalchemy import func, select
 from closingbell.store.database import Database
 from closingbell.store.schema import alerts, events, literal, runs, schedules, workers
 
-_ACTIVE = ("scheduled", "pending", "running")
+_SCHEDULED, _PENDING = runs.c.state == literal("scheduled"), runs.c.state == literal("pending")
+#: Each condition is that of a partial index.
+_ACTIVE = (
+    ("scheduled", (_SCHEDULED, runs.c.hold.is_(None))),
+    ("held", (_SCHEDULED, runs.c.hold.is_not(None))),
+    ("pending", (_PENDING, runs.c.lane.is_(None))),
+    ("pending", (_PENDING, runs.c.lane.is_not(None))),
+    ("running", (runs.c.state == literal("running"),)),
+)
 
 
 class ActiveRuns(NamedTuple):
     """Runs of one task that have not ended and are in one state.
 
     Attributes:
+        state: "held" for those that wait for people, whatever time they are due.
         runs: how many.
         oldest_due_at: when the first of them was, or will be, due.
     """
@@ -48,22 +57,15 @@ class StoredLoad:
         task = runs.c.task.concat(literal("")).label("task")
         found: list[ActiveRuns] = []
         with self._database.reading() as connection:
-            for state in _ACTIVE:
+            for state, condition in _ACTIVE:
                 query = (
                     select(task, runs.c.executor, func.count(), func.min(runs.c.due_at))
-                    .where(runs.c.state == literal(state))
+                    .where(*condition)
                     .group_by(task, runs.c.executor)
-                )
-                # Each condition is that of a partial index.
-                lanes = (
-                    [query.where(runs.c.lane.is_(None)), query.where(runs.c.lane.is_not(None))]
-                    if state == "pending"
-                    else [query]
                 )
                 found += [
                     ActiveRuns(name, state, executor, int(count), int(due))
-                    for one in lanes
-                    for name, executor, count, due in connection.execute(one)
+                    for name, executor, count, due in connection.execute(query)
                 ]
         return found
 

@@ -24,7 +24,7 @@ from closingbell.store.codec import read_claims, read_ends
 from closingbell.store.database import PostgresDatabase
 from closingbell.store.front import Front
 from closingbell.store.held import Held
-from closingbell.store.insert import insert_on
+from closingbell.store.insert import insert_apart
 from closingbell.store.lanes import LaneClaims
 from closingbell.store.postgres_hint import Listener, Notifier
 from closingbell.store.postgres_lanes import PostgresLanes
@@ -85,8 +85,8 @@ class PostgresQueue:
     def submit(
         self, template: RunTemplate, items: Sequence[RunItem], connection: Any = None
     ) -> list[str]:
-        if connection is not None:
-            return insert_on(connection, template, items)
+        if connection is not None or template.hold is not None:
+            return insert_apart(self._database, template, items, connection)
         if len(items) == 1:
             ids = [self._submit_one(template, items[0])]
         else:

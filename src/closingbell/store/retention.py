@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, exists, func, select
 
 from closingbell.store.database import Database
+from closingbell.store.door_schema import approvals, batches
 from closingbell.store.schema import (
     alerts,
     attempts,
@@ -56,7 +57,7 @@ class Retention:
         if not ids:
             return 0
         with self._database.writing() as connection:
-            for table in (attempts, run_logs, dismissals):
+            for table in (attempts, run_logs, dismissals, approvals):
                 connection.execute(delete(table).where(table.c.run_id.in_(ids)))
             # Not by id alone: a run that was retried meanwhile lives again.
             gone = delete(runs).where(runs.c.id.in_(ids), runs.c.finished_at.is_not(None))
@@ -68,7 +69,7 @@ class Retention:
             return ended_tasks(connection)
 
     def prune_facts(self, before: Mapping[str, int], now: int) -> int:
-        """Delete old events, cleared alerts, firings and spent rate entries.
+        """Delete old events, cleared alerts, firings, spent rate entries and empty batches.
 
         Args:
             before: for "events", "alerts" and "firings", the instant before which to delete.
@@ -87,6 +88,10 @@ class Retention:
                 delete(alerts).where(alerts.c.cleared_at < before["alerts"]),
                 delete(firings).where(firings.c.fire_at < before["firings"]),
                 delete(rate_uses).where(rate_uses.c.used_at < now - window),
+                delete(batches).where(
+                    batches.c.created_at < before["events"],
+                    ~exists().where(runs.c.batch_id == batches.c.id),
+                ),
             ]
             return sum(connection.execute(statement).rowcount for statement in gone)
 

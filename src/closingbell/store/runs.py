@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, case, func, select, update
+from sqlalchemy import and_, func, select, update
 
 from closingbell.core.clock import to_micros
 from closingbell.core.error import InvalidTransition, UnknownRun
@@ -13,9 +13,9 @@ from closingbell.core.run import Attempt, Run, RunState
 from closingbell.store.audit import StoredAudit
 from closingbell.store.codec import instant, read_attempt, read_run, storable
 from closingbell.store.database import Database
+from closingbell.store.retrial import refuse_held, retry_on
 from closingbell.store.schema import attempts, literal, literals, rate_uses, run_logs, runs
 
-_FINAL = ("success", "failed", "cancelled", "skipped")
 #: What an attempt did when `error` is its own, not an earlier attempt's.
 _WITH_ERROR = ("raised", "timed_out", "lost")
 #: Ids that one statement names; both databases limit its parameters.
@@ -97,8 +97,8 @@ class StoredRuns:
             query = query.where(runs.c.schedule_id == schedule_id)
         if before is not None:
             query = query.where(runs.c.id < before)
-        # One query for each state, since each has an index of its own.
-        queries = [query.where(_in_state(state)) for state in states] or [query]
+        # One query for each index of the states.
+        queries = [query.where(one) for state in states for one in _in_state(state)] or [query]
         with self._database.reading() as connection:
             found = [row for one in queries for row in connection.execute(one)]
         found.sort(key=lambda row: row.id, reverse=True)
@@ -115,7 +115,8 @@ class StoredRuns:
         pending = select(runs).where(runs.c.state == literal("pending")).limit(limit)
         if until is not None:
             pending = pending.where(runs.c.due_at <= until)
-        later = select(runs).where(runs.c.state == literal("scheduled"))
+        # Nobody knows when people release a run: it is in no line.
+        later = select(runs).where(runs.c.state == literal("scheduled"), runs.c.hold.is_(None))
         later = later.order_by(runs.c.due_at, runs.c.id)
         if until is not None:
             later = later.where(runs.c.due_at <= until)
@@ -161,8 +162,10 @@ class StoredRuns:
             for state in RunState:
                 # Most runs have succeeded: they are what is left, and only the others are counted.
                 if state is not RunState.SUCCESS:
-                    query = select(func.count()).where(_in_state(state.value))
-                    found[state.value] = int(connection.execute(query).scalar_one())
+                    found[state.value] = sum(
+                        int(connection.execute(select(func.count()).where(one)).scalar_one())
+                        for one in _in_state(state.value)
+                    )
         found["success"] = int(everything) - sum(found.values())
         return {state.value: found[state.value] for state in RunState}
 
@@ -244,8 +247,13 @@ class StoredRuns:
         raise InvalidTransition(run_id, row.state, "cancelled")
 
     def hasten(self, run_id: str, now: int) -> bool:
-        """Let a scheduled run be claimed now; returns whether it was scheduled."""
+        """Let a scheduled run be claimed now; returns whether it was scheduled.
+
+        Raises:
+            ApprovalRefused: it waits for people, and only they can release it.
+        """
         with self._database.writing(news=True) as connection:
+            refuse_held(connection, run_id, "hastened")
             due = connection.execute(
                 update(runs)
                 .where(runs.c.id == run_id, runs.c.state == "scheduled")
@@ -255,65 +263,33 @@ class StoredRuns:
                 self._audit.moved_on(connection, "run.hastened", run_id, "scheduled", "pending")
             return due.rowcount == 1
 
-    def retry(self, run_id: str, max_attempts: int, now: int, due_at: int | None = None) -> None:
+    def retry(
+        self,
+        run_id: str,
+        max_attempts: int,
+        now: int,
+        due_at: int | None = None,
+        hold: str | None = None,
+    ) -> None:
         """Let an ended run, or one that waits for its retry, run again.
 
-        The earlier attempts stay in the ledger; `max_attempts` counts on from them.
+        The earlier attempts stay in the ledger; `max_attempts` counts on from them. A run
+        that people were asked about waits for them anew.
 
         Args:
             run_id: which run.
             max_attempts: how many attempts it may have from here.
             now: the desk's time.
             due_at: not before this instant; default now.
+            hold: what its task keeps runs back for, as it is declared now.
 
         Raises:
             UnknownRun: there is no such run.
             InvalidTransition: it is pending or running.
+            ApprovalRefused: it waits for people already.
         """
-        again = case((runs.c.attempt >= 0, runs.c.attempt + max_attempts), else_=max_attempts)
-        wanted = (*_FINAL, "scheduled")
-        due_at = now if due_at is None else due_at
-        after = "pending" if due_at <= now else "scheduled"
         with self._database.writing(news=True) as connection:
-            row = connection.execute(
-                select(runs).where(runs.c.id == run_id, runs.c.state.in_(wanted))
-            ).one_or_none()
-            if row is not None:
-                ledgered = connection.execute(
-                    select(attempts.c.run_id).where(
-                        attempts.c.run_id == run_id, attempts.c.fence == row.fence
-                    )
-                ).first()
-                changed = connection.execute(
-                    update(runs)
-                    .where(runs.c.id == run_id, runs.c.state == row.state)
-                    .where(runs.c.fence == row.fence)
-                    .values(
-                        state=after,
-                        due_at=due_at,
-                        finished_at=None,
-                        result=None,
-                        reason=None,
-                        max_attempts=again,
-                        lost_count=0,
-                        cause="retry",
-                        cancel_requested_at=None,
-                        cancel_reason=None,
-                    )
-                )
-                if changed.rowcount == 1:
-                    if row.fence and ledgered is None:
-                        _move_to_ledger(connection, row)
-                    self._audit.moved_on(
-                        connection, "run.retried", run_id, row.state, after, attempts=max_attempts
-                    )
-                    return
-            state = connection.execute(
-                select(runs.c.state).where(runs.c.id == run_id)
-            ).scalar_one_or_none()
-        if state is None:
-            raise UnknownRun(run_id)
-        raise InvalidTransition(run_id, state, "pending")
+            retry_on(connection, self._audit, run_id, max_attempts, now, due_at, hold)
 
     def add_logs(
         self, run_id: str, fence: int, pieces: Sequence[tuple[str, str]], now: int
@@ -360,12 +336,17 @@ class StoredRuns:
         return found
 
 
-def _in_state(state: str) -> Any:
+def _in_state(state: str) -> list[Any]:
+    """Return conditions that together find the runs in a state, each once and by an index."""
     mine = runs.c.state == literal(state)
     if state in _RARE:
         # Says to the planner what the partial index needs to hear.
-        return and_(mine, runs.c.state.in_(literals(_RARE)))
-    return mine
+        return [and_(mine, runs.c.state.in_(literals(_RARE)))]
+    if state == "scheduled":
+        return [and_(mine, runs.c.hold.is_(None)), and_(mine, runs.c.hold.is_not(None))]
+    if state == "pending":
+        return [and_(mine, runs.c.lane.is_(None)), and_(mine, runs.c.lane.is_not(None))]
+    return [mine]
 
 
 def _executors(connection: Any) -> list[str]:
@@ -381,19 +362,3 @@ def _executors(connection: Any) -> list[str]:
             if name is not None:
                 found.add(name)
     return sorted(found)
-
-
-def _move_to_ledger(connection: Any, row: Any) -> None:
-    connection.execute(
-        attempts.insert().values(
-            run_id=row.id,
-            fence=row.fence,
-            number=row.attempt,
-            outcome=row.outcome or "cancelled",
-            worker_id=row.worker_id,
-            started_at=row.started_at,
-            finished_at=row.finished_at,
-            error=row.error,
-            reason=row.reason,
-        )
-    )

@@ -27,7 +27,7 @@ from closingbell.core.run import Claim, RunItem, RunTemplate, Settlement
 from closingbell.store import sqlite_sql as sql
 from closingbell.store.codec import read_claims, storable, to_json
 from closingbell.store.database import SqliteDatabase, translated
-from closingbell.store.insert import insert_on
+from closingbell.store.insert import insert_apart
 from closingbell.store.lanes import LaneClaims
 from closingbell.store.sqlite_lanes import SqliteLanes
 from closingbell.store.sqlite_moment import Moment, waiting_kinds
@@ -85,8 +85,8 @@ class SqliteQueue:
     def submit(
         self, template: RunTemplate, items: Sequence[RunItem], connection: Any = None
     ) -> list[str]:
-        if connection is not None:
-            return insert_on(connection, template, items)
+        if connection is not None or template.hold is not None:
+            return insert_apart(self._database, template, items, connection)
 
         def insert(driver: Any, now: Moment) -> list[str]:
             if len(items) == 1 and items[0].lane is None and template.state == "pending":

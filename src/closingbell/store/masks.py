@@ -1,0 +1,57 @@
+"""Masks: which payload fields of which task nothing shows.
+
+They are stored, because who looks at a store need not have the code of its tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from closingbell.core.mask import mask
+from closingbell.store.codec import from_json, to_json
+from closingbell.store.database import Database
+from closingbell.store.insert import upsert
+from closingbell.store.schema import facts
+
+_PREFIX = "masked:"
+
+
+class StoredMasks:
+    """Masked payload fields, by task."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put_all(self, masked: Mapping[str, Sequence[str]]) -> None:
+        """Store the masked fields of tasks; what they no longer mask is taken away.
+
+        Args:
+            masked: dotted names by task, of all tasks that are known here; others keep theirs.
+        """
+        before = self.all()
+        changed = {task: paths for task, paths in masked.items() if before.get(task, ()) != paths}
+        if not changed:
+            return
+        with self._database.writing() as connection:
+            for task, paths in sorted(changed.items()):
+                if paths:
+                    upsert(connection, facts, {"name": _PREFIX + task}, {"value": to_json(paths)})
+                else:
+                    connection.execute(delete(facts).where(facts.c.name == _PREFIX + task))
+
+    def all(self) -> dict[str, tuple[str, ...]]:
+        """Return the masked fields by task, of those that have any."""
+        query = select(facts.c.name, facts.c.value).where(facts.c.name.startswith(_PREFIX))
+        with self._database.reading() as connection:
+            rows = connection.execute(query)
+            return {name.removeprefix(_PREFIX): tuple(from_json(value)) for name, value in rows}
+
+
+def masked_on(connection: Connection, task: str, payload: Any) -> Any:
+    """Return the payload of a task as it may be shown."""
+    query = select(facts.c.value).where(facts.c.name == _PREFIX + task)
+    value = connection.execute(query).scalar_one_or_none()
+    return payload if value is None else mask(payload, from_json(value))
