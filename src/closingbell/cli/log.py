@@ -24,13 +24,12 @@ class LoggedNotes(Output):
         _log.info("%s", text)
 
 
-def log_of(app: App, as_json: bool, debug: bool = False) -> Output:
+def log_of(app: App, as_json: bool) -> Output:
     """Set the log of a service up, and return where it writes.
 
     Args:
         app: whose settings say how.
         as_json: whether its documents are JSON; its log is as `log_format` says.
-        debug: write everything, whatever `log_level` says.
     """
     settings = app.settings
     json_lines = settings.log_format == "json"
@@ -40,7 +39,10 @@ def log_of(app: App, as_json: bool, debug: bool = False) -> Output:
             from closingbell.monitor.log_line import JsonLine
 
             handler.setFormatter(JsonLine(lambda: app.worker_id))
-    level = logging.DEBUG if debug else logging.getLevelNamesMapping()[settings.log_level.upper()]
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    if logging.getLogger("closingbell").level == logging.DEBUG:
+        # --debug was given: it leads.
+        level = logging.DEBUG
     for name in _OURS:
         logger = logging.getLogger(name)
         logger.setLevel(level)
