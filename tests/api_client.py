@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from types import TracebackType
 
 import httpx
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from closingbell.api.application import create_api
-from closingbell.api.security.principal import Principal
 from closingbell.app import App
-from closingbell.core.actor import ActorKind
 from closingbell.core.role import Role
+from closingbell.core.token import make_token
 
 #: The address that requests are sent to; nothing listens there.
 ADDRESS = "http://127.0.0.1"
 
 
 def signed_in(app: App, role: Role = Role.ADMIN, name: str | None = None) -> httpx.Client:
-    """Return a client for plain tests; use it in a `with` block or close it."""
-    return httpx.Client(transport=_Beside(_api(app, role, name)), base_url=ADDRESS)
+    """Return a client for plain tests; use it in a `with` block or close it.
+
+    Args:
+        app: whose API.
+        role: what it may do.
+        name: of the person whose token it shows; None = a program's.
+    """
+    return httpx.Client(
+        transport=_Beside(create_api(app)), base_url=ADDRESS, headers=bearer(app, role, name)
+    )
 
 
 def signed_in_async(
     app: App, role: Role = Role.ADMIN, name: str | None = None
 ) -> httpx.AsyncClient:
     """Return a client for async tests."""
-    transport = httpx.ASGITransport(_api(app, role, name), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url=ADDRESS)
+    transport = httpx.ASGITransport(create_api(app), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url=ADDRESS, headers=bearer(app, role, name))
 
 
 def nobody(app: App) -> httpx.Client:
@@ -37,25 +45,18 @@ def nobody(app: App) -> httpx.Client:
     return httpx.Client(transport=_Beside(create_api(app)), base_url=ADDRESS)
 
 
-def _api(app: App, role: Role, name: str | None) -> ASGIApp:
-    return _As(
-        create_api(app),
-        Principal(
-            f"token:{role}", name or f"a {role}", ActorKind.API_TOKEN, role, name is not None
-        ),
+def bearer(app: App, role: Role = Role.ADMIN, name: str | None = None) -> dict[str, str]:
+    """Return the header of a new token of a role."""
+    token = make_token(os.urandom)
+    app.store.tokens.create(
+        token.id,
+        name or f"a {role}",
+        role,
+        token.hash,
+        app.clock.micros(),
+        owner=name,
     )
-
-
-class _As:
-    """Lets every request be somebody's."""
-
-    def __init__(self, inner: ASGIApp, principal: Principal) -> None:
-        self._inner = inner
-        self._principal = principal
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("state", {})["principal"] = self._principal
-        await self._inner(scope, receive, send)
+    return {"Authorization": f"Bearer {token.text}"}
 
 
 class _Beside(httpx.BaseTransport):

@@ -248,6 +248,11 @@ class WorkerRuntime:
         except Exception:
             _log.exception("the worker could not say that it left; its lease will end by itself")
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it works and keeps its lease."""
+        return self.worker.is_alive and self._upkeep is not None and self._upkeep.is_alive
+
     def read_policies(self) -> None:
         """Take over the retry policies that were set at run time."""
         self._attempts.policies = self._store.policies.all()

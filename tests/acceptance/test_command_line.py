@@ -49,7 +49,7 @@ def desk(tmp_path: Path) -> Path:
 
 def environment() -> dict[str, str]:
     own = {k: v for k, v in os.environ.items() if not k.startswith("CLOSINGBELL_")}
-    return {**own, "PYTHONUNBUFFERED": "1"}
+    return {**own, "PYTHONUNBUFFERED": "1", "CLOSINGBELL_PORT": "0"}
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

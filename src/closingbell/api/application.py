@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, FastAPI, Request
 
 from closingbell.api import refusal
+from closingbell.api.readiness import ReadinessProbe
 from closingbell.api.security.guard import guard
 from closingbell.api.strict_json import StrictJson
 from closingbell.api.tracing import TracedRequests
@@ -38,6 +39,7 @@ def create_api(app: App) -> FastAPI:
         redirect_slashes=False,
     )
     api.state.app = app
+    api.state.readiness = ReadinessProbe(app)
     refusal.install(api)
     for router in _routers():
         api.include_router(router)
@@ -52,7 +54,11 @@ def create_api(app: App) -> FastAPI:
 
 def _routers() -> list[APIRouter]:
     """Return the routers whose paths are their own."""
-    return []
+    from closingbell.api.route import health, metrics
+
+    from closingbell.api.route import sign_in
+
+    return [sign_in.router]
 
 
 def _routers_under_prefix() -> list[APIRouter]:

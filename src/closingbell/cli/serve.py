@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -19,6 +19,7 @@ from closingbell.cli.option import (
 )
 
 if TYPE_CHECKING:
+    from closingbell.api.server import ApiServer
     from closingbell.app import App
     from closingbell.cli.output import Output
 
@@ -31,17 +32,46 @@ _BURST_LOOK_S = 0.1
 @guarded
 def serve(
     target: TargetArgument = None,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", help="Where the API listens; default the setting, 127.0.0.1."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", help="Of the API; 0 = any free one; default the setting, 8470."),
+    ] = None,
+    api_only: Annotated[
+        bool,
+        typer.Option("--api-only", help="Only the API: fire no schedules and run no tasks."),
+    ] = False,
+    no_api: Annotated[
+        bool, typer.Option("--no-api", help="Only scheduler and worker: listen nowhere.")
+    ] = False,
+    token_file: Annotated[
+        str | None,
+        typer.Option("--token-file", metavar="FILE", help="A file that holds an admin's token."),
+    ] = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     assignments: Assignments = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Fire schedules and run tasks, until Ctrl-C or SIGTERM; then drain and stop.
+    """Serve the API, fire schedules and run tasks, until Ctrl-C or SIGTERM; then drain and stop.
 
     A first Ctrl-C lets what runs finish within the setting grace_s; a second one ends at once.
     """
-    _work(target, app_target, database, assignments, as_json, scheduler=True)
+    from closingbell.core.error import SettingError
+
+    if api_only and no_api:
+        raise SettingError("--no-api", True, "not together with --api-only: nothing would be left")
+    given = [
+        f"{name}={value}"
+        for name, value in (("host", host), ("port", port), ("token_file", token_file))
+        if value is not None
+    ]
+    part = _Part(api=not no_api, scheduler=not api_only, worker=not api_only)
+    _work(target, app_target, database, [*(assignments or []), *given], as_json, part)
 
 
 @guarded
@@ -63,7 +93,20 @@ def worker(
     if burst:
         _burst(target, app_target, database, assignments, as_json)
     else:
-        _work(target, app_target, database, assignments, as_json, scheduler=False)
+        part = _Part(api=False, scheduler=False, worker=True)
+        _work(target, app_target, database, assignments, as_json, part)
+
+
+class _Part(NamedTuple):
+    """What this process does of an app's work."""
+
+    api: bool
+    scheduler: bool
+    worker: bool
+
+    def __str__(self) -> str:
+        names = [name if name != "api" else "API" for name in self._fields if getattr(self, name)]
+        return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _prepare(
@@ -74,11 +117,11 @@ def _prepare(
     as_json: bool,
 ) -> tuple[App, Output]:
     from closingbell.cli.access import app_of_target
-    from closingbell.cli.output import Output
+    from closingbell.cli.log import log_of
     from closingbell.cli.target import require_target
 
     app = app_of_target(require_target(target, app_target), database, assignments)
-    return app, Output(as_json, app.settings.timezone)
+    return app, log_of(app, as_json)
 
 
 def _work(
@@ -87,41 +130,52 @@ def _work(
     database: str | None,
     assignments: list[str] | None,
     as_json: bool,
-    *,
-    scheduler: bool,
+    part: _Part,
 ) -> None:
     app, out = _prepare(target, app_target, database, assignments, as_json)
+    server: ApiServer | None = None
     with out.tasks_aside():
         try:
-            app.start(block=False, scheduler=scheduler)
-            _greet(app, out, scheduler)
-            # What already works is left alone; this waits, and drains at the end.
-            app.start(block=True, scheduler=scheduler)
+            if part.api:
+                from closingbell.api.server import ApiServer
+
+                # First of all: where the address is taken, nothing is begun.
+                server = ApiServer(app, app.settings.host, app.settings.port)
+            app.start(block=False, worker=part.worker, scheduler=part.scheduler)
+            if server is not None:
+                server.start()
+            _greet(app, out, part, server)
+            app.await_stop()
         finally:
+            if server is not None:
+                server.stop(app.settings.grace_s)
             app.stop()
     out.note("stopped: nothing is lost, what did not finish was given back")
 
 
-def _greet(app: App, out: Output, scheduler: bool) -> None:
+def _greet(app: App, out: Output, part: _Part, server: ApiServer | None) -> None:
     from closingbell import __version__
 
-    firings = _next_firings(app) if scheduler else []
+    firings = _next_firings(app) if part.scheduler else []
     if out.as_json:
         out.line(
             {
                 "event": "ready",
                 "version": __version__,
                 "database": app.store.database.label,
-                "scheduler": scheduler,
+                "url": None if server is None else server.url,
+                "scheduler": part.scheduler,
+                "worker": part.worker,
                 "tasks": sorted(task.name for task in app.registry),
                 "next_firings": [{"task": name, "fire_at": at} for at, name in firings],
             }
         )
         return
-    role = "scheduler and worker" if scheduler else "worker"
-    out.note(f"closingbell {__version__}: {role} on {app.store.database.label}")
+    out.note(f"closingbell {__version__}: {part} on {app.store.database.label}")
+    if server is not None:
+        out.note(f"the API is at {server.url}")
     out.note(f"tasks: {', '.join(sorted(task.name for task in app.registry)) or 'none'}")
-    if scheduler:
+    if part.scheduler:
         for at, name in firings:
             out.note(f"  {out.cell(at)}  {name}")
         if not firings:

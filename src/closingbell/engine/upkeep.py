@@ -86,6 +86,11 @@ class Upkeep:
         self._thread = threading.Thread(target=self._keep, name="closingbell-upkeep", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it was started and goes on."""
+        return self._thread is not None and self._thread.is_alive()
+
     def stop(self) -> None:
         """End, and wait for it."""
         self._stop.set()

@@ -136,6 +136,11 @@ class Worker:
             self._wake.set()
 
     @property
+    def is_alive(self) -> bool:
+        """Whether it was started, goes on, and holds its lease."""
+        return self._thread is not None and self._thread.is_alive() and self._abandoned is None
+
+    @property
     def calls(self) -> list[Call]:
         """The calls that are inside, running or waiting for their executor."""
         return list(self._inside.values())

@@ -92,6 +92,11 @@ class SchedulerLoop:
         self._thread = threading.Thread(target=self._run, name="closingbell-scheduler", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it was started and goes on."""
+        return self._thread is not None and self._thread.is_alive()
+
     def stop(self) -> None:
         """End after the step in hand, and wait for it."""
         with self._changed:
