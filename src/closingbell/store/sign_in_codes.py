@@ -62,7 +62,7 @@ class StoredSignInCodes:
                     connection,
                     "sign_in_address.made",
                     "sign-in address",
-                    code_hash,
+                    code_hash[:16],
                     after={**data, "expires_at": expires_at},
                 )
 

@@ -14,7 +14,9 @@ from closingbell.core.actor import acting_as
 from closingbell.core.error import NotSignedIn, SignInRefused
 
 #: What everybody may ask for; each of these looks for itself at who asks, or does not care.
-PUBLIC = frozenset({"/", "/livez", "/readyz", "/sign-in", "/sign-in.css", "/sign-out"})
+PUBLIC = frozenset(
+    {"/", "/livez", "/readyz", "/sign-in", "/sign-in.css", "/sign-in.svg", "/sign-out"}
+)
 PUBLIC_FOLDERS = ("/oidc/",)
 #: Where a sign-in is sent to, by a program or by a page.
 _SIGN_INS = frozenset({("POST", "/api/v1/session")})

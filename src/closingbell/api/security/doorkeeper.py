@@ -175,6 +175,11 @@ class Doorkeeper:
         who = Principal("", person, ActorKind.PERSON, role, is_person=True)
         return self._begin(who, CameBy.OIDC)
 
+    def sign_out(self, who: Principal, session_id: str) -> None:
+        """End the session of who is signed in."""
+        with acting_as(who.name, who.kind, is_person=who.is_person):
+            self._app.store.web_sessions.end(session_id, self._app.clock.micros())
+
     def _begin(
         self,
         who: Principal,

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 #: Elements that have no end.
-_VOID = frozenset({"br", "col", "link", "meta"})
+_VOID = frozenset({"br", "col", "input", "link", "meta"})
 
 
 class Markup(str):
