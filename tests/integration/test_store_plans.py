@@ -15,6 +15,7 @@ from closingbell.core.clock import SimulatedClock
 from closingbell.core.ledger import Holder
 from closingbell.core.limit import Room
 from closingbell.core.port import Firing, Move
+from closingbell.core.run_filter_text import read_filter
 from closingbell.store import ledger_sql, postgres_link, postgres_sql
 from closingbell.store.database import PostgresDatabase
 from closingbell.store.sqlite_queue import SqliteQueue
@@ -180,6 +181,12 @@ def _page(store: Store) -> None:
     assert len(store.history.ended(task="task-3", limit=50, before=first[-1])) == 50
 
 
+def _walk(watched: Watched, line: str) -> None:
+    pages = watched.store.run_pages
+    page = pages.page(read_filter(line), None, 20)
+    pages.page(read_filter(line), page.next or _id(30_000), 20)
+
+
 def _id(number: int) -> str:
     return f"{number:032x}"
 
@@ -225,6 +232,32 @@ _VERBS: dict[str, tuple[Callable[[Watched], Any], set[str]]] = {
     "list page of failures": (
         lambda w: w.store.runs.list_page(states=["failed", "skipped"], limit=50),
         {"runs_not_successful"},
+    ),
+    "page": (lambda w: _walk(w, ""), {"runs_pkey", "sqlite_autoindex_runs_1"}),
+    "page of a tag": (lambda w: _walk(w, "tag:x"), {"runs_pkey", "sqlite_autoindex_runs_1"}),
+    "page of a task": (lambda w: _walk(w, "task:task-3"), {"runs_task"}),
+    "page of a task and words": (lambda w: _walk(w, "task:task-3 price"), {"runs_task"}),
+    "page of failures": (lambda w: _walk(w, "state:failed"), {"runs_not_successful"}),
+    "page of a task's failures": (
+        lambda w: _walk(w, "task:task-3 state:failed,skipped price"),
+        {"runs_not_successful"},
+    ),
+    "page of running": (lambda w: _walk(w, "state:running by:ann"), {"runs_held"}),
+    "page of pending": (
+        lambda w: _walk(w, "state:pending task:task-3"),
+        {"runs_claim", "runs_claim_lane"},
+    ),
+    "page of scheduled": (
+        lambda w: _walk(w, "state:scheduled tag:x"),
+        {"runs_due", "runs_on_hold"},
+    ),
+    "page of held": (lambda w: _walk(w, "hold:approval by:ann"), {"runs_on_hold"}),
+    "page of a schedule": (lambda w: _walk(w, "schedule:schedule-7"), {"runs_schedule"}),
+    "page of an event": (lambda w: _walk(w, "event:e1 state:failed"), {"runs_event"}),
+    "page of a batch": (lambda w: _walk(w, "batch:b1 task:task-3"), {"runs_batch"}),
+    "page of some days": (
+        lambda w: _walk(w, "since:2026-01-01 until:2026-01-02 worker:worker-3"),
+        {"runs_pkey", "sqlite_autoindex_runs_1"},
     ),
     "list page of running": (lambda w: w.store.runs.list_page(states=["running"]), set()),
     "waiting": (lambda w: w.store.runs.waiting(50), {"runs_claim"}),
