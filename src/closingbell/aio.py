@@ -17,6 +17,7 @@ from closingbell.handle import RunHandle
 
 if TYPE_CHECKING:
     from closingbell.app import App, TaskRef
+    from closingbell.core.approval import HeldRun, Standing
 
 
 class AsyncApp:
@@ -117,6 +118,18 @@ class AsyncApp:
     async def retry(self, run_id: str) -> RunHandle:
         """Let a run run again now; see `App.retry`."""
         return await asyncio.to_thread(self._app.retry, run_id)
+
+    async def approve(self, run_id: str, reason: str | None = None) -> Standing:
+        """Release a run that waits for people; see `App.approve`."""
+        return await asyncio.to_thread(self._app.approve, run_id, reason)
+
+    async def reject(self, run_id: str, reason: str) -> Standing:
+        """End a run that waits for people; see `App.reject`."""
+        return await asyncio.to_thread(self._app.reject, run_id, reason)
+
+    async def approvals(self, limit: int = 100, after: str | None = None) -> list[HeldRun]:
+        """Return runs that wait for people; see `App.approvals`."""
+        return await asyncio.to_thread(self._app.approvals, limit, after)
 
     async def explain(self, run_id: str) -> str:
         """Say in one line why a run is where it is."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from closingbell.centre.retry_controller import RetryController
     from closingbell.centre.scheduler import TaskScheduler
     from closingbell.core.actor import Actor
+    from closingbell.core.approval import HeldRun, Standing
     from closingbell.core.event_trigger import EventTrigger
     from closingbell.desk_setup import BrokerOptions
     from closingbell.intake import Intake
@@ -595,10 +596,40 @@ class App:
     def retry(self, run_id: str) -> RunHandle:
         """Let an ended run, or one that waits for a retry, run again now.
 
+        A run that two persons must agree on asks them anew.
+
         Raises:
             InvalidTransition: it is pending or running.
+            ApprovalRefused: it waits for people already.
         """
         return self.machinery.retry_run(run_id)
+
+    def approve(self, run_id: str, reason: str | None = None) -> Standing:
+        """Release a run that waits for people, as the person who acts at present.
+
+        Code is no person: the command line and the API's door say who acts.
+
+        Returns:
+            Where it stands: `state` is "released", or "waiting" while `needed` more must agree.
+
+        Raises:
+            UnknownRun: there is no such run.
+            ApprovalRefused: it waits for nobody, or who acts may not decide.
+        """
+        return self.machinery.approve_run(run_id, reason)
+
+    def reject(self, run_id: str, reason: str) -> Standing:
+        """End a run that waits for people as cancelled, with a reason; raises as `approve`."""
+        return self.machinery.reject_run(run_id, reason)
+
+    def approvals(self, limit: int = 100, after: str | None = None) -> list[HeldRun]:
+        """Return runs that wait for people, the oldest first, with what was decided so far.
+
+        Args:
+            limit: at most so many.
+            after: the id of the last run of the page before.
+        """
+        return self.store.approvals.waiting(limit, after)
 
     def get_task_status(self) -> dict[str, dict[str, Any]]:
         """Return, for each task, how it stands, from the store.

@@ -25,12 +25,15 @@ def events(
     from closingbell.cli.access import app_of_settings, opened
     from closingbell.cli.output import Output
     from closingbell.core.clock import from_micros
+    from closingbell.core.mask import mask
 
     app = app_of_settings(database, app_target)
     out = Output(as_json, app.settings.timezone)
     with opened(app):
         found = app.store.events.recent(kind, limit)
+        masked = app.store.masks.by_event()
     for row in found:
+        row["data"] = mask(row["data"], masked.get(row["type"], ()))
         row["happened_at"] = from_micros(row["happened_at"])
     if as_json:
         out.document({"events": found})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import typer
 
+import closingbell.cli.approval  # noqa: F401  (adds its commands to those of a run)
 from closingbell.cli.audit import audit_commands
 from closingbell.cli.backtest import backtest_commands
 from closingbell.cli.data import data_commands
@@ -21,6 +22,7 @@ from closingbell.cli.schedule import schedule_commands
 from closingbell.cli.serve import serve, worker
 from closingbell.cli.submit import event, submit
 from closingbell.cli.tasks import tasks
+from closingbell.cli.token import sign_in, token_commands
 
 _WORK, _SEE, _KEEP = "Work", "See", "Keep"
 
@@ -61,7 +63,7 @@ def version(as_json: AsJson = False, debug: Debug = False) -> None:
 _plain: dict[str, tuple[Callable[..., None], ...]] = {
     _WORK: (demo, serve, worker, submit, event),
     _SEE: (runs, tasks, events, alerts, metrics),
-    _KEEP: (doctor, version),
+    _KEEP: (doctor, sign_in, version),
 }
 for panel, members in _plain.items():
     for command in members:
@@ -73,6 +75,7 @@ commands.add_typer(schedule_commands, name="schedule", rich_help_panel=_SEE, no_
 commands.add_typer(audit_commands, name="audit", rich_help_panel=_SEE, no_args_is_help=True)
 commands.add_typer(data_commands, name="data", rich_help_panel=_KEEP, no_args_is_help=True)
 commands.add_typer(db_commands, name="db", rich_help_panel=_KEEP, no_args_is_help=True)
+commands.add_typer(token_commands, name="token", rich_help_panel=_KEEP, no_args_is_help=True)
 
 
 def main() -> None:

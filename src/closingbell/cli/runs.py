@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from closingbell.cli.output import Output
     from closingbell.core.run import Run
 
-run_commands = typer.Typer(help="Show, cancel or retry one run, or read its logs.")
+run_commands = typer.Typer(help="Show, cancel, retry or release one run, or read its logs.")
 
 RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id, or its first letters.")]
 
@@ -50,9 +50,10 @@ def runs(
     out = Output(as_json, app.settings.timezone)
     with opened(app):
         page = app.list_runs(task=task, states=states, before=before, limit=limit)
+        masked = app.store.masks.all()
     if as_json:
         following = page[-1].id if len(page) == limit else None
-        out.document({"runs": [run_shape(run) for run in page], "next_before": following})
+        out.document({"runs": [run_shape(run, masked) for run in page], "next_before": following})
         return
     rows = [
         (
@@ -63,7 +64,7 @@ def runs(
             f"{run.attempt}/{run.max_attempts}",
             run.fire_at or run.due_at,
             run.duration,
-            run.reason or error_line(run.error) or "",
+            run.reason or error_line(run.error) or _wait(run),
         )
         for run in page
     ]
@@ -90,22 +91,30 @@ def show(
     app = app_of_settings(database, app_target)
     out = Output(as_json, app.settings.timezone)
     with opened(app):
-        run = app.get_run(_resolve(app, run_id))
+        run = app.get_run(resolve_run(app, run_id))
         why = app.handle(run.id).explain()
+        masked = app.store.masks.all()
+    shape = run_shape(run, masked, whole=True)
     if as_json:
-        out.document({**run_shape(run, whole=True), "explanation": why})
+        out.document({**shape, "explanation": why})
     else:
-        _tell_run(run, why, out)
+        _tell_run(run, shape["payload"], why, out)
 
 
-def _tell_run(run: Run, why: str, out: Output) -> None:
+def _wait(run: Run) -> str:
+    return "waits for approval" if run.hold and not run.state.is_final else ""
+
+
+def _tell_run(run: Run, payload: Any, why: str, out: Output) -> None:
     facts: list[tuple[str, Any]] = [
         ("run", run.id),
         ("task", run.task),
         ("state", run.state),
         ("why", why),
         ("cause", run.cause + (f" of {run.schedule_id}" if run.schedule_id else "")),
-        ("payload", run.payload),
+        ("asked by", run.requested_by),
+        ("batch", run.batch_id),
+        ("payload", payload),
         ("tags", run.tags or None),
         ("key", run.key),
         ("priority", run.priority),
@@ -164,7 +173,7 @@ def cancel(
     app = app_of_settings(database, app_target)
     out = Output(as_json, app.settings.timezone)
     with opened(app):
-        found = _resolve(app, run_id)
+        found = resolve_run(app, run_id)
         state = app.cancel(found, reason)
     if as_json:
         out.document({"id": found, "state": state})
@@ -193,7 +202,7 @@ def retry(
     app = app_of_settings(database) if app_target is None else app_of_target(app_target, database)
     out = Output(as_json, app.settings.timezone)
     with opened(app):
-        found = _resolve(app, run_id)
+        found = resolve_run(app, run_id)
         run = app.get_run(found)
         if app_target is not None and run.task not in app.registry:
             raise UnknownTask(run.task, app.registry.list_tasks())
@@ -205,10 +214,13 @@ def retry(
             given = run.max_attempts if policy is None else policy.retries + 1
             store.runs.retry(found, given, app.clock.micros())
             store.queue.exchange()
+        run = app.get_run(found)
     if as_json:
-        out.document({"id": found, "state": "pending"})
+        out.document({"id": found, "state": run.state, "hold": run.hold})
+    elif run.hold is not None:
+        out.note(f"run {found} waits for approval again")
     else:
-        out.note(f"run {found} is pending again")
+        out.note(f"run {found} is {run.state} again")
 
 
 @run_commands.command()
@@ -232,7 +244,7 @@ def logs(
     out = Output(as_json, app.settings.timezone)
     clock = SystemClock()
     with opened(app):
-        found = _resolve(app, run_id)
+        found = resolve_run(app, run_id)
         after = (0, -1)
         while True:
             # Asked first, so that what was written before the end is read after it.
@@ -273,7 +285,7 @@ def _states(given: list[str]) -> list[str]:
     return given
 
 
-def _resolve(app: App, given: str) -> str:
+def resolve_run(app: App, given: str) -> str:
     """Return the whole id of a run that a person named by its first letters.
 
     Raises:

@@ -39,8 +39,10 @@ def list_schedules(
     out = Output(as_json, app.settings.timezone)
     with opened(app):
         schedules = _stored(app, task)
+        masked = app.store.masks.all()
     if as_json:
-        out.document({"schedules": [schedule_shape(schedule) for schedule in schedules]})
+        shapes = [schedule_shape(one, masked.get(one.task, ())) for one in schedules]
+        out.document({"schedules": shapes})
         return
     rows = [
         (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from closingbell.core.clock import from_micros
+from closingbell.core.mask import mask
 
 if TYPE_CHECKING:
+    from closingbell.core.approval import HeldRun
     from closingbell.core.run import Attempt, Run
     from closingbell.core.schedule import Schedule
 
@@ -15,12 +17,22 @@ _RUN = (
     "id", "task", "state", "priority", "executor", "payload", "tags", "key", "cause",
     "schedule_id", "fire_at", "session_date", "due_at", "submitted_at", "started_at",
     "finished_at", "attempt", "max_attempts", "worker_id", "result", "error", "reason",
+    "hold", "requested_by", "batch_id", "event_id",
 )  # fmt: skip
 
 
-def run_shape(run: Run, *, whole: bool = False) -> dict[str, Any]:
-    """Return a run; `whole` adds its attempts, fence and lane."""
+def run_shape(
+    run: Run, masked: Mapping[str, Sequence[str]], *, whole: bool = False
+) -> dict[str, Any]:
+    """Return a run; `whole` adds its attempts, fence and lane.
+
+    Args:
+        run: which one.
+        masked: the payload fields that nothing shows, by task.
+        whole: show all of it.
+    """
     shape: dict[str, Any] = {name: getattr(run, name) for name in _RUN}
+    shape["payload"] = mask(run.payload, masked.get(run.task, ()))
     shape["lateness_s"] = run.lateness
     shape["duration_s"] = run.duration
     if whole:
@@ -45,8 +57,26 @@ def attempt_shape(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def schedule_shape(schedule: Schedule) -> dict[str, Any]:
-    """Return a schedule with its rule in JSON and in words."""
+def held_shape(held: HeldRun, masked: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return a run that waits for people, with where it stands."""
+    return {
+        **run_shape(held.run, masked),
+        "needed": held.standing.needed,
+        "asked_by": held.standing.asked_by,
+        "decisions": [
+            {
+                "person": decision.person,
+                "verdict": decision.verdict,
+                "reason": decision.reason,
+                "decided_at": decision.decided_at,
+            }
+            for decision in held.decisions
+        ],
+    }
+
+
+def schedule_shape(schedule: Schedule, masked: Sequence[str]) -> dict[str, Any]:
+    """Return a schedule with its rule in JSON and in words; its payload without `masked`."""
     policy = schedule.policy
     return {
         "id": schedule.id,
@@ -58,7 +88,7 @@ def schedule_shape(schedule: Schedule) -> dict[str, Any]:
         "paused_at": schedule.paused_at,
         "paused_reason": schedule.paused_reason,
         "paused_until": schedule.paused_until,
-        "payload": dict(schedule.payload),
+        "payload": mask(schedule.payload, masked),
         "priority": schedule.priority,
         "tags": list(schedule.tags),
         "catch_up": policy.catch_up,

@@ -11,6 +11,7 @@ from closingbell.cli.option import AppTarget, AsJson, Assignments, DatabaseAddre
 from closingbell.core.error import RunCancelled, SubmitError, TaskFailed
 
 if TYPE_CHECKING:
+    from closingbell.app import App
     from closingbell.cli.output import Output
     from closingbell.handle import RunHandle
 
@@ -65,6 +66,7 @@ def submit(
     A worker of the same app runs it: `closingbell serve` or `closingbell worker`.
     """
     from closingbell.cli.access import app_of_target
+    from closingbell.cli.actor import at_the_keyboard
     from closingbell.cli.output import Output
     from closingbell.cli.payload import read_payload
     from closingbell.cli.target import split_target
@@ -74,17 +76,20 @@ def submit(
     app = app_of_target(target, database, assignments)
     out = Output(as_json, app.settings.timezone)
     try:
-        handle = app.submit(
-            task,
-            payload,
-            at=at,
-            delay=_delay(delay),
-            priority=priority,
-            tags=tag or (),
-            key=key,
-        )
+        # Opened first: what the tasks declare is not the act of who submits.
+        app.machinery  # noqa: B018
+        with at_the_keyboard():
+            handle = app.submit(
+                task,
+                payload,
+                at=at,
+                delay=_delay(delay),
+                priority=priority,
+                tags=tag or (),
+                key=key,
+            )
         if wait:
-            _await_end(handle, timeout, out)
+            _await_end(app, handle, timeout, out)
         elif as_json:
             run = handle.run
             out.document({"id": run.id, "task": run.task, "state": run.state, "due_at": run.due_at})
@@ -142,7 +147,7 @@ def _delay(given: str | None) -> float | str | None:
         return given
 
 
-def _await_end(handle: RunHandle, timeout: float | None, out: Output) -> None:
+def _await_end(app: App, handle: RunHandle, timeout: float | None, out: Output) -> None:
     from closingbell.cli.shape import run_shape
 
     out.note(f"run {handle.id}: waiting for its end")
@@ -152,7 +157,8 @@ def _await_end(handle: RunHandle, timeout: float | None, out: Output) -> None:
     except (TaskFailed, RunCancelled) as ended:
         failure = ended
     if out.as_json:
-        out.document(run_shape(handle.run, whole=True))
+        run = handle.run
+        out.document(run_shape(run, app.store.masks.all(), whole=True))
         if failure is not None:
             raise CheckFailed
     elif failure is not None:

@@ -14,7 +14,7 @@ from closingbell.core.mask import mask
 from closingbell.store.codec import from_json, to_json
 from closingbell.store.database import Database
 from closingbell.store.insert import upsert
-from closingbell.store.schema import facts
+from closingbell.store.schema import event_triggers, facts
 
 _PREFIX = "masked:"
 
@@ -48,6 +48,20 @@ class StoredMasks:
         with self._database.reading() as connection:
             rows = connection.execute(query)
             return {name.removeprefix(_PREFIX): tuple(from_json(value)) for name, value in rows}
+
+    def by_event(self) -> dict[str, tuple[str, ...]]:
+        """Return, by type of event, what the tasks mask that are started by it.
+
+        The data of an event becomes the payload of its runs.
+        """
+        masked = self.all()
+        triggers = event_triggers.c
+        query = select(triggers.event_type, triggers.task).where(triggers.task.in_(list(masked)))
+        found: dict[str, tuple[str, ...]] = {}
+        with self._database.reading() as connection:
+            for event_type, task in connection.execute(query.order_by(triggers.id)):
+                found[event_type] = (*found.get(event_type, ()), *masked[task])
+        return found
 
 
 def masked_on(connection: Connection, task: str, payload: Any) -> Any:
