@@ -61,9 +61,25 @@ def _routers() -> list[APIRouter]:
 
 def _routers_under_prefix() -> list[APIRouter]:
     """Return the routers under `PREFIX`, one for each noun."""
-    from closingbell.api.route import session, tokens
+    from closingbell.api.route import (
+        audit,
+        backtests,
+        desk,
+        figures,
+        session,
+        tokens,
+        workers,
+    )
 
-    return [session.router, tokens.router]
+    return [
+        audit.router,
+        backtests.router,
+        desk.router,
+        figures.router,
+        session.router,
+        tokens.router,
+        workers.router,
+    ]
 
 
 def served_app(request: Request) -> App:

@@ -18,7 +18,7 @@ import msgspec
 
 from closingbell.core.book import RoundTrip
 from closingbell.core.entry import Entry
-from closingbell.core.error import UnknownAccount
+from closingbell.core.error import UnknownAccount, UnknownBacktest
 from closingbell.core.ledger import BacktestRecord, Backtests
 from closingbell.core.order import Order
 from closingbell.simulation.account_report import (
@@ -324,8 +324,7 @@ def read_report(backtests: Backtests, backtest_id: str) -> Report:
         UnknownBacktest: there is none.
     """
     record = backtests.get(backtest_id)
-    document = _joined(backtests.pages(record.id, DOCUMENT))
-    report = msgspec.json.decode(document, type=Report)
+    report = msgspec.json.decode(stored_document(backtests, record.id), type=Report)
     output = msgspec.json.decode(
         _joined(backtests.pages(record.id, OUTPUT)), type=dict[str, list[RunOutput]]
     )
@@ -333,6 +332,18 @@ def read_report(backtests: Backtests, backtest_id: str) -> Report:
     report.failures, report.output = output["failures"], output["output"]
     report.firing_pages = StoredFirings(backtests, record.id)
     return report
+
+
+def stored_document(backtests: Backtests, backtest_id: str) -> bytes:
+    """Return a stored report as the JSON text that it is kept as.
+
+    Raises:
+        UnknownBacktest: there is none of that very id.
+    """
+    pages = backtests.pages(backtest_id, DOCUMENT)
+    if not pages:
+        raise UnknownBacktest(backtest_id)
+    return _joined(pages)
 
 
 def _identity(report: Report) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, tuple_
 
 from closingbell.core.error import UnknownBacktest
 from closingbell.core.ledger import BacktestRecord
@@ -71,6 +71,20 @@ class StoredBacktests:
         with self._database.reading() as connection:
             rows = connection.execute(select(backtests).order_by(*newest).limit(limit))
             return [_read(row) for row in rows]
+
+    def page(self, limit: int, after: tuple[int, str] | None = None) -> list[BacktestRecord]:
+        """Return a page of backtests, the newest first.
+
+        Args:
+            limit: at most so many.
+            after: `finished_at` and id of the last one of the page before.
+        """
+        key = tuple_(backtests.c.finished_at, backtests.c.id)
+        query = select(backtests).order_by(backtests.c.finished_at.desc(), backtests.c.id.desc())
+        if after is not None:
+            query = query.where(key < tuple_(*after))
+        with self._database.reading() as connection:
+            return [_read(row) for row in connection.execute(query.limit(limit))]
 
     def remove(self, backtest_id: str) -> bool:
         with self._database.writing() as connection:
