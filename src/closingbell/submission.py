@@ -19,6 +19,7 @@ from closingbell.core.task import TaskDefinition
 from closingbell.core.trigger import Trigger
 from closingbell.executor.binding import Binding
 from closingbell.monitor.tracing import caller_trace
+from closingbell.store.codec import storable
 
 _encode = msgspec.json.Encoder().encode
 _MICROSECOND = timedelta(microseconds=1)
@@ -84,7 +85,7 @@ class Door:
             key=options.key,
             event_id=event_id,
             hold=task.hold,
-            requested_by=who_asks() if cause == "submit" else None,
+            requested_by=_asker() if cause == "submit" else None,
             trace=caller_trace(),
         )
 
@@ -189,6 +190,11 @@ class Door:
             return at.astimezone(UTC)
         except (OverflowError, ValueError) as problem:
             raise SubmitError("at", str(at), expected) from problem
+
+
+def _asker() -> str | None:
+    name = who_asks()
+    return None if name is None else storable(name)
 
 
 def encode_payload(task: str, payload: Mapping[str, Any], limit: int) -> str:
