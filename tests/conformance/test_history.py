@@ -210,7 +210,7 @@ def test_prune_takes_attempts_logs_and_dismissals_with_the_run(desk: Desk) -> No
 def test_prune_facts_deletes_old_events_alerts_and_firings(desk: Desk) -> None:
     desk.store.events.record("e1", "tick", "{}", [], desk.now)
     desk.store.alerts.put("a1", "task_failure", "m", desk.now)
-    desk.store.alerts.put("a2", "task_failure", "m", desk.now)
+    desk.store.alerts.put("a2", "task_failure", "another", desk.now)
     desk.store.alerts.clear(desk.now)
     desk.store.alerts.put("a3", "task_failure", "still open", desk.now)
     desk.advance(10)

@@ -152,7 +152,7 @@ def test_load_says_what_stands_and_waits(desk: Desk) -> None:
 def test_load_counts_alerts_events_workers_and_schedules(desk: Desk) -> None:
     store = desk.store
     store.alerts.put("a1", "task_failure", "m", desk.now)
-    store.alerts.put("a2", "task_failure", "m", desk.now)
+    store.alerts.put("a2", "task_failure", "another", desk.now)
     store.alerts.put("a3", "drawdown", "m", desk.now, severity="CRITICAL")
     assert store.load.alerts() == [("drawdown", "CRITICAL", 1), ("task_failure", "WARNING", 2)]
     store.events.record("e1", "tick", "{}", [], desk.now)

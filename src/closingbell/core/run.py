@@ -201,14 +201,16 @@ class AlertNote(NamedTuple):
     """An alert that is raised by the transaction that settles its cause.
 
     Attributes:
-        type: "task_failure" or "long_execution".
+        type: "task_failure", "poison_run" or "long_execution".
         message: one sentence.
         data: JSON text with what a person needs.
+        severity: how urgent it is.
     """
 
     type: str
     message: str
     data: str
+    severity: str = "WARNING"
 
 
 class Settlement(NamedTuple):

@@ -135,11 +135,13 @@ class Attempts:
     def _alert(self, claim: Claim, settlement: Settlement, now: int) -> AlertNote | None:
         seconds = (now - claim.started_at) / 1_000_000
         if settlement.state == "failed":
+            poison = settlement.lost and claim.lost_count + 1 >= self._poison_after
             return AlertNote(
-                "task_failure",
+                "poison_run" if poison else "task_failure",
                 f"task {claim.task!r} failed after {counted(settlement.attempt)}"
                 + (f": {settlement.reason}" if settlement.reason else ""),
                 settlement.error or "{}",
+                "CRITICAL" if poison else "ERROR",
             )
         if settlement.state != "success":
             return None

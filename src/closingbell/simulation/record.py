@@ -130,7 +130,7 @@ class Record:
 
     def settlement_alert(self, at: int, note: AlertNote, attempt: Attempt) -> None:
         """Note an alert that a settlement raised."""
-        self.alert(at, note.type, "WARNING", note.message, attempt, _decode(note.data))
+        self.alert(at, note.type, note.severity, note.message, attempt, _decode(note.data))
 
     def refuse(self, what: str) -> None:
         """Count something that a backtest does not do."""

@@ -52,6 +52,8 @@ alerts = Table(
     CheckConstraint("(cleared_at IS NULL) = (cleared_by IS NULL)", name="alerts_cleared_by_whom"),
 )
 Index("alerts_raised", alerts.c.cleared_at, alerts.c.raised_at)
+Index("alerts_newest", alerts.c.raised_at, alerts.c.id)
+Index("alerts_subject", alerts.c.subject, alerts.c.raised_at)
 Index(
     "alerts_open_subject",
     alerts.c.subject,

@@ -165,11 +165,12 @@ alerted AS (
   INSERT INTO alerts (id, type, severity, subject, task, run_id, message, data, note, raised_at,
                       last_at, count)
   SELECT DISTINCT ON (note.type, ended.task)
-         note.id, note.type, 'WARNING', note.type || ':' || ended.task, ended.task, ended.id,
+         note.id, note.type, note.severity, note.type || ':' || ended.task, ended.task, ended.id,
          note.message, note.data, note.id, ended.finished_at, ended.finished_at,
          count(*) OVER (PARTITION BY note.type, ended.task)
   FROM unnest(%(a_runs)s::text[], %(a_ids)s::text[], %(a_types)s::text[], %(a_messages)s::text[],
-              %(a_data)s::text[]) AS note (run_id, id, type, message, data)
+              %(a_data)s::text[], %(a_severities)s::text[])
+         AS note (run_id, id, type, message, data, severity)
        JOIN ended ON ended.id = note.run_id
   ORDER BY note.type, ended.task, ended.finished_at DESC, note.id DESC
   ON CONFLICT (subject) WHERE cleared_at IS NULL DO UPDATE SET

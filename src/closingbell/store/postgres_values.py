@@ -80,4 +80,5 @@ def settlement_values(ended: list[Settlement]) -> dict[str, str]:
         "a_types": text_array([row[2] for row in alerts]),
         "a_messages": text_array([row[3] for row in alerts]),
         "a_data": text_array([row[4] for row in alerts]),
+        "a_severities": text_array([row[5] for row in alerts]),
     }

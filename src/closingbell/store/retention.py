@@ -19,6 +19,7 @@ from closingbell.store.schema import (
     dismissals,
     events,
     firings,
+    notifications,
     rate_uses,
     run_logs,
     runs,
@@ -69,7 +70,7 @@ class Retention:
             return ended_tasks(connection)
 
     def prune_facts(self, before: Mapping[str, int], now: int) -> int:
-        """Delete old events, cleared alerts, firings, spent rate entries and empty batches.
+        """Delete what is old: events, alerts, messages, firings, rate entries, empty batches.
 
         Args:
             before: for "events", "alerts" and "firings", the instant before which to delete.
@@ -86,6 +87,9 @@ class Retention:
             gone = [
                 delete(events).where(events.c.happened_at < before["events"]),
                 delete(alerts).where(alerts.c.cleared_at < before["alerts"]),
+                delete(notifications).where(
+                    notifications.c.created_at < before["alerts"], notifications.c.next_at.is_(None)
+                ),
                 delete(firings).where(firings.c.fire_at < before["firings"]),
                 delete(rate_uses).where(rate_uses.c.used_at < now - window),
                 delete(batches).where(

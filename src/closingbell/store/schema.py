@@ -33,6 +33,7 @@ import closingbell.store.audit_schema
 import closingbell.store.door_schema
 import closingbell.store.trading_schema  # noqa: F401
 from closingbell.store.alert_schema import alerts as alerts
+from closingbell.store.alert_schema import notifications as notifications
 from closingbell.store.metadata import Word, is_one_of
 from closingbell.store.metadata import metadata as metadata
 
@@ -169,6 +170,13 @@ Index(
     runs.c.id,
     sqlite_where=text("batch_id IS NOT NULL"),
     postgresql_where=text("batch_id IS NOT NULL"),
+)
+Index(
+    "runs_event",
+    runs.c.event_id,
+    runs.c.id,
+    sqlite_where=text("event_id IS NOT NULL"),
+    postgresql_where=text("event_id IS NOT NULL"),
 )
 Index(
     "runs_held",

@@ -72,8 +72,8 @@ FROM json_each(?) AS j
 ALERTS = """
 INSERT INTO alerts (id, type, severity, subject, task, run_id, message, data, note, raised_at,
                     last_at)
-SELECT j.value ->> 1, j.value ->> 2, 'WARNING', (j.value ->> 2) || ':' || task, task, runs.id,
-       j.value ->> 3, j.value ->> 4, j.value ->> 1, j.value ->> 5, j.value ->> 5
+SELECT j.value ->> 1, j.value ->> 2, j.value ->> 5, (j.value ->> 2) || ':' || task, task, runs.id,
+       j.value ->> 3, j.value ->> 4, j.value ->> 1, j.value ->> 6, j.value ->> 6
 FROM json_each(?) AS j JOIN runs ON runs.id = j.value ->> 0 WHERE true
 ON CONFLICT (subject) WHERE cleared_at IS NULL DO UPDATE SET
   count = count + 1, run_id = excluded.run_id, message = excluded.message, data = excluded.data,

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from closingbell.core.clock import Clock
+from closingbell.store.alert_facts import StoredAlertFacts
+from closingbell.store.alert_rules import StoredAlertRules
 from closingbell.store.alerts import StoredAlerts
 from closingbell.store.announcer import Announcer
 from closingbell.store.approvals import StoredApprovals
@@ -30,12 +32,14 @@ from closingbell.store.maintenance import StoredMaintenance
 from closingbell.store.manifest import StoredManifest
 from closingbell.store.masks import StoredMasks
 from closingbell.store.migrate import prepare
+from closingbell.store.notifications import StoredNotifications
 from closingbell.store.performance import StoredPerformance
 from closingbell.store.performance_load import StoredLoad
 from closingbell.store.policies import StoredPolicies
 from closingbell.store.postgres_queue import PostgresQueue
 from closingbell.store.retention import Retention
 from closingbell.store.roster import StoredRoster
+from closingbell.store.run_pages import StoredRunPages
 from closingbell.store.runs import StoredRuns
 from closingbell.store.schedule_book import StoredScheduleBook
 from closingbell.store.schedules import StoredSchedules
@@ -54,6 +58,7 @@ class Store:
         audit: who did what.
         queue: submit, claim, settle: the hot verbs.
         runs: reading runs, cancel, retry, logs.
+        run_pages: lists of runs, a page at a time.
         approvals: runs that wait for people, and what people decided.
         batches: what was submitted together.
         masks: which payload fields nothing shows.
@@ -71,6 +76,9 @@ class Store:
         failures: what failed, until somebody dismisses it.
         foreign: results of work that ran elsewhere.
         alerts: what a person must see.
+        alert_rules: what is watched, and who is told.
+        alert_facts: what rules look at.
+        notifications: what is to be told to whom.
         tokens: what programs come in with.
         web_sessions: browsers that are signed in.
         sign_in_codes: what is good for one sign-in.
@@ -94,6 +102,7 @@ class Store:
             else PostgresQueue(database, clock)
         )
         self.runs = StoredRuns(database, self.audit)
+        self.run_pages = StoredRunPages(database)
         self.approvals = StoredApprovals(database, self.audit)
         self.batches = StoredBatches(database)
         self.masks = StoredMasks(database)
@@ -111,6 +120,9 @@ class Store:
         self.failures = StoredFailures(database, self.audit)
         self.foreign = StoredForeign(database)
         self.alerts = StoredAlerts(database, self.audit)
+        self.alert_rules = StoredAlertRules(database, self.audit)
+        self.alert_facts = StoredAlertFacts(database)
+        self.notifications = StoredNotifications(database)
         self.tokens = StoredTokens(database, self.audit)
         self.web_sessions = StoredWebSessions(database, self.audit)
         self.sign_in_codes = StoredSignInCodes(database, self.audit)

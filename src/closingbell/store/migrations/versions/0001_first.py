@@ -129,6 +129,7 @@ def upgrade() -> None:
         sa.CheckConstraint("count >= 1", name="alerts_count_positive"),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("alerts_newest", "alerts", ["raised_at", "id"], unique=False)
     op.create_index(
         "alerts_next_step",
         "alerts",
@@ -146,6 +147,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("cleared_at IS NULL"),
     )
     op.create_index("alerts_raised", "alerts", ["cleared_at", "raised_at"], unique=False)
+    op.create_index("alerts_subject", "alerts", ["subject", "raised_at"], unique=False)
     op.create_index(
         "alerts_unrouted",
         "alerts",
@@ -388,6 +390,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'scheduled' AND hold IS NULL"),
         postgresql_where=sa.text("state = 'scheduled' AND hold IS NULL"),
+    )
+    op.create_index(
+        "runs_event",
+        "runs",
+        ["event_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("event_id IS NOT NULL"),
+        postgresql_where=sa.text("event_id IS NOT NULL"),
     )
     op.create_index(
         "runs_finished",
