@@ -54,9 +54,9 @@ def create_api(app: App) -> FastAPI:
 
 def _routers() -> list[APIRouter]:
     """Return the routers whose paths are their own."""
-    from closingbell.api.route import health, metrics, sign_in
+    from closingbell.api.route import health, metrics, oidc, sign_in
 
-    return [health.router, metrics.router, sign_in.router]
+    return [health.router, metrics.router, oidc.router, sign_in.router]
 
 
 def _routers_under_prefix() -> list[APIRouter]:

@@ -49,8 +49,9 @@ def sign_in(
     secret = keeper.sign_in_by_token(asked.token)
     session = None if secret is None else keeper.stored_session(secret)
     if secret is None or session is None:
-        keeper.limit.failed(address)
-        raise SignInRefused("this token is unknown, expired or revoked")
+        problem = SignInRefused("this token is unknown, expired or revoked")
+        keeper.refused(address, problem)
+        raise problem
     give_session(response, request, keeper.settings, secret)
     return _own(session, secret)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from closingbell.api.problem import status_of
 from closingbell.api.security.authentication import client_address
 from closingbell.api.security.cookie import give_session, session_secret, take_session
 from closingbell.api.security.doorkeeper import Doorkeeper
@@ -22,7 +24,7 @@ from closingbell.api.security.page import (
     style_sheet,
 )
 from closingbell.api.security.principal import Principal
-from closingbell.core.error import SignInRefused, TooManyRequests
+from closingbell.core.error import ProviderUnavailable, SignInRefused, TooManyRequests
 from closingbell.core.token import hash_of
 
 router = APIRouter(include_in_schema=False)
@@ -101,47 +103,70 @@ def own_path(following: str | None) -> str:
 
 
 def refused_page(
-    keeper: Doorkeeper, following: str, problem: SignInRefused | TooManyRequests
+    keeper: Doorkeeper,
+    following: str,
+    problem: SignInRefused | TooManyRequests | ProviderUnavailable,
 ) -> Response:
     """Return the form, with what was wrong."""
     text = problem.problem if isinstance(problem, SignInRefused) else str(problem)
     text = f"{text[:1].upper()}{text[1:]}."
     page = sign_in_page(following, keeper.settings.oidc_issuer, text)
+    headers = {}
     if isinstance(problem, TooManyRequests):
-        waits = str(max(1, round(problem.retry_after_s)))
-        return HTMLResponse(page, 429, {"Retry-After": waits})
-    return HTMLResponse(page, 401)
+        headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
+    return HTMLResponse(page, status_of(problem), headers)
 
 
 def _by_token(keeper: Doorkeeper, request: Request, form: dict[str, str]) -> Response:
     following = own_path(form.get("next"))
-    address = client_address(request)
-    try:
-        keeper.limit.require(address)
-        secret = keeper.sign_in_by_token(form.get("token", ""))
-        if secret is None:
-            keeper.limit.failed(address)
-            raise SignInRefused("this token is unknown, expired or revoked")
-    except (SignInRefused, TooManyRequests) as problem:
-        return refused_page(keeper, following, problem)
+    secret = _attempt(
+        keeper,
+        request,
+        following,
+        lambda: keeper.sign_in_by_token(form.get("token", "")),
+        "this token is unknown, expired or revoked",
+    )
+    if isinstance(secret, Response):
+        return secret
     response = RedirectResponse(following, 303)
     give_session(response, request, keeper.settings, secret)
     return response
 
 
 def _by_code(keeper: Doorkeeper, request: Request, code: str, following: str) -> Response:
-    address = client_address(request)
-    try:
-        keeper.limit.require(address)
-        secret = keeper.sign_in_by_code(code)
-        if secret is None:
-            keeper.limit.failed(address)
-            raise SignInRefused("this address was used already, or is too old")
-    except (SignInRefused, TooManyRequests) as problem:
-        return refused_page(keeper, following, problem)
+    secret = _attempt(
+        keeper,
+        request,
+        following,
+        lambda: keeper.sign_in_by_code(code),
+        "this address was used already, or is too old",
+    )
+    if isinstance(secret, Response):
+        return secret
     response = HTMLResponse(signed_in_page(following))
     give_session(response, request, keeper.settings, secret)
     return response
+
+
+def _attempt(
+    keeper: Doorkeeper,
+    request: Request,
+    following: str,
+    sign_in: Callable[[], str | None],
+    refusal: str,
+) -> str | Response:
+    """Return what the cookie is to hold, or the page that says why not."""
+    address = client_address(request)
+    try:
+        keeper.limit.require(address)
+    except TooManyRequests as problem:
+        return refused_page(keeper, following, problem)
+    secret = sign_in()
+    if secret is None:
+        refused = SignInRefused(refusal)
+        keeper.refused(address, refused)
+        return refused_page(keeper, following, refused)
+    return secret
 
 
 def _signed_in(keeper: Doorkeeper, secret: str | None) -> Principal | None:

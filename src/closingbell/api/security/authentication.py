@@ -77,12 +77,13 @@ class Authentication:
             # Only now: a valid token is never told to wait.
             address = client_address(connection)
             self._doorkeeper.limit.require(address)
-            self._doorkeeper.limit.failed(address)
-            raise SignInRefused(
+            problem = SignInRefused(
                 "this token is unknown, expired or revoked"
                 if text
                 else "the header Authorization is not 'Bearer' and a token"
             )
+            self._doorkeeper.refused(address, problem)
+            raise problem
         return principal
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import OrderedDict
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from closingbell.api.security.principal import Principal
 from closingbell.api.security.sign_in_limit import SignInLimit
 from closingbell.core.actor import ActorKind, acting_as
-from closingbell.core.error import SettingError, StoreError
+from closingbell.core.error import SettingError, SignInRefused, StoreError
 from closingbell.core.role import Role
 from closingbell.core.token import hash_of, is_same, read_token
 from closingbell.settings import require_token
@@ -24,6 +25,8 @@ from closingbell.store.web_sessions import CameBy, StoredSession
 if TYPE_CHECKING:
     from closingbell.app import App
     from closingbell.settings import Settings
+
+_log = logging.getLogger("closingbell")
 
 #: So many tokens and sessions are remembered; the one that was looked up first is forgotten.
 _MOST = 10_000
@@ -147,6 +150,11 @@ class Doorkeeper:
             # It was begun with a token that is given no more.
             return None
         return found
+
+    def refused(self, address: str, problem: SignInRefused) -> None:
+        """Note a sign-in that failed, for the limit and in the log."""
+        self.limit.failed(address)
+        _log.warning("a sign-in from %s was refused: %s", address, problem.problem)
 
     # --- signing in ------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from closingbell.api.security.body import BodyLimit
 from closingbell.api.security.doorkeeper import Doorkeeper
 from closingbell.api.security.headers import SecurityHeaders
 from closingbell.api.security.host import HostCheck
+from closingbell.api.security.oidc import provider_of
 
 if TYPE_CHECKING:
     from closingbell.app import App
@@ -26,11 +27,13 @@ def guard(api: FastAPI, app: App) -> None:
     wrong, the host, the size of the body, and who it is.
 
     Raises:
-        SettingError: a token or secret that the settings name cannot be read.
+        SettingError: a token or secret that the settings name cannot be read, or an extra that
+            they need is not installed.
     """
     settings = app.settings
     keeper = Doorkeeper(app)
     api.state.doorkeeper = keeper
+    api.state.provider = provider_of(app)
     keep_queries_out()
     # What is added last is passed first.
     api.add_middleware(Authentication, doorkeeper=keeper)
