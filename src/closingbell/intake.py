@@ -138,11 +138,7 @@ class Intake:
 
     def trigger_event(self, event_type: str, data: dict[str, Any], connection: Any) -> list[str]:
         """Store an event with the runs that it starts; see `App.trigger_event`."""
-        check_text("event type", event_type, 200)
-        try:
-            text = error_json(data)
-        except (TypeError, ValueError, RecursionError) as problem:
-            raise PayloadNotJson(f"event {event_type}", str(problem)) from problem
+        text = _event_text(event_type, data)
         event_id = self._ids.next()
         submissions = started_by(
             self._store.events.triggers(event_type), data, event_id, self._registry, self._door
@@ -155,6 +151,31 @@ class Intake:
         if ids and connection is None:
             self._store.queue.exchange()
         return ids
+
+    def post_event(
+        self, event_type: str, data: dict[str, Any], event_id: str | None = None
+    ) -> tuple[str, list[str]]:
+        """Store an event with the runs that it starts, once for one id.
+
+        Returns:
+            The event's id, and the ids of its runs; those of the first time, if it was stored
+            before.
+
+        Raises:
+            PayloadError: the data is refused, or does not fit a task that it starts.
+            AlreadyExists: another event has that id.
+        """
+        text = _event_text(event_type, data)
+        chosen = event_id or self._ids.next()
+        submissions = started_by(
+            self._store.events.triggers(event_type), data, chosen, self._registry, self._door
+        )
+        ids, fresh = self._store.event_book.record_once(
+            chosen, event_type, text, submissions, self._clock.micros()
+        )
+        if ids and fresh:
+            self._store.queue.exchange()
+        return chosen, ids
 
     def announce(self, connection: Any, facts: Sequence[Fact]) -> bool:
         """Store the desk's facts as events, with the runs that they start; see `Announcer.emit`.
@@ -197,6 +218,14 @@ class Intake:
     def listens(self, event_type: str) -> bool:
         """Whether anything is started by events of a type."""
         return bool(self._store.events.triggers(event_type))
+
+
+def _event_text(event_type: str, data: dict[str, Any]) -> str:
+    check_text("event type", event_type, 200)
+    try:
+        return error_json(data)
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise PayloadNotJson(f"event {event_type}", str(problem)) from problem
 
 
 def _instant(text: Any, clock: Clock) -> datetime:

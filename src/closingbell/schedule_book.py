@@ -18,7 +18,7 @@ from closingbell.core.error import (
     UnknownSchedule,
 )
 from closingbell.core.event_trigger import EventTrigger
-from closingbell.core.schedule import Schedule
+from closingbell.core.schedule import BY_HAND, Schedule
 from closingbell.core.task import TaskDefinition
 from closingbell.definition import definition_id, read_schedule, write_definition
 from closingbell.event import put_event_trigger, read_event_trigger
@@ -30,9 +30,6 @@ from closingbell.task import read_policy, read_trigger
 
 if TYPE_CHECKING:
     from closingbell.app import App
-
-#: Where a schedule or an event trigger comes from that a person made at the door.
-BY_HAND = "api"
 
 _INSTEAD = "pause it, or change the code and start the app again"
 

@@ -465,7 +465,17 @@ async def test_running_task_is_listed_and_cancelled_by_the_executor(app: App) ->
         cancelled = app.executor.cancel_task(run_id)
         run = await asyncio.to_thread(ended, app, run_id)
 
-        assert running == {run_id: {"task_name": "endless", "started_at": run.started_at}}
+        assert running == {
+            run_id: {
+                "task_id": run_id,
+                "task_name": "endless",
+                "status": "running",
+                "priority": 5,
+                "started_at": run.started_at,
+                "timestamp": run.started_at,
+                "execution_time": 0.0,
+            }
+        }
         assert cancelled is True
         assert run.state == "cancelled"
         assert app.executor.cancel_task(run_id) is False

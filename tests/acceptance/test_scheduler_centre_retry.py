@@ -205,9 +205,13 @@ async def test_handle_failed_task_from_elsewhere_is_retried_here_and_ends(
     assert answer is True
     assert failed == {
         "elsewhere_1": {
+            "task_id": "elsewhere_1",
             "task_name": "flaky",
+            "priority": 5,
             "retry_count": 1,
             "last_failure": START,
+            "timestamp": START,
+            "execution_time": None,
             "error": "boom",
             "status": "retrying",
         }

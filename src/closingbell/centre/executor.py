@@ -92,9 +92,16 @@ class TaskExecutor:
         return True
 
     def get_running_tasks(self) -> dict[str, dict[str, Any]]:
-        """Return `task_name` and `started_at` of each run that runs now, on any worker, by id."""
-        runs = self._machinery().store.runs.list_page(states=[RunState.RUNNING], limit=_MOST)
-        return {run.id: {"task_name": run.task, "started_at": run.started_at} for run in runs}
+        """Return each run that runs now, on any worker, by id.
+
+        Returns:
+            Dicts with `task_id`, `task_name`, `status` ("running"), `priority`, `started_at` and
+            `timestamp` (aware), `execution_time` (seconds until now).
+        """
+        machinery = self._machinery()
+        now = machinery.clock.now()
+        runs = machinery.store.runs.list_page(states=[RunState.RUNNING], limit=_MOST)
+        return {run.id: running_row(run, now) for run in runs}
 
     # --- inside --------------------------------------------------------------------------
 
@@ -139,6 +146,20 @@ class TaskExecutor:
             lambda run: run.state.is_final or _answer(run, begun.fence) is not None,
         )
         return _result(run, _answer(run, begun.fence))
+
+
+def running_row(run: Run, now: datetime) -> dict[str, Any]:
+    """Return a run that runs, in the document's words."""
+    since = None if run.started_at is None else max((now - run.started_at).total_seconds(), 0.0)
+    return {
+        "task_id": run.id,
+        "task_name": run.task,
+        "status": "running",
+        "priority": run.priority,
+        "started_at": run.started_at,
+        "timestamp": run.started_at,
+        "execution_time": since,
+    }
 
 
 def _answer(run: Run, after_fence: int) -> Attempt | None:

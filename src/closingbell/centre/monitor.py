@@ -76,7 +76,7 @@ class TaskMonitor:
         latest = self._machinery().store.history.ended(
             task=task_name or None, state=status or None, limit=limit
         )
-        return [_record_of(run) for run in reversed(latest)]
+        return [ended_row(run) for run in reversed(latest)]
 
     def get_performance_metrics(self, task_name: str | None = None) -> dict[str, Any]:
         """Return how runs went since ever; see `PerformanceTracker.get_performance_metrics`."""
@@ -93,7 +93,8 @@ class TaskMonitor:
         return self.alerts.clear_alerts(alert_type)
 
 
-def _record_of(run: Run) -> dict[str, Any]:
+def ended_row(run: Run) -> dict[str, Any]:
+    """Return a run that ended, in the document's words."""
     failed = run.state is RunState.FAILED
     return {
         "task_id": run.id,

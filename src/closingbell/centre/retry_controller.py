@@ -90,14 +90,19 @@ class RetryController:
         """Return what failed and nobody cleared, by run id, the newest first (at most 2,000).
 
         Returns:
-            Dicts with `task_name`, `retry_count`, `last_failure` (aware), `error` and
-            `status`: "retrying" or "permanently_failed".
+            Dicts with `task_id`, `task_name`, `priority`, `retry_count`, `last_failure` and
+            `timestamp` (aware), `execution_time` (seconds of the last attempt, None while it is
+            tried again), `error` and `status`: "retrying" or "permanently_failed".
         """
         return {
             row["id"]: {
+                "task_id": row["id"],
                 "task_name": row["task"],
+                "priority": row["priority"],
                 "retry_count": _retries(row["state"], row["attempt"]),
                 "last_failure": row["failed_at"],
+                "timestamp": row["failed_at"],
+                "execution_time": row["seconds"],
                 "error": error_text(row["error"]),
                 "status": "permanently_failed" if row["state"] == "failed" else "retrying",
             }

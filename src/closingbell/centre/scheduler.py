@@ -12,7 +12,7 @@ from closingbell.centre.awaitable import AwaitableList, AwaitableText
 from closingbell.centre.scheduled_task import ScheduledTask, scheduled_task_of
 from closingbell.core.clock import from_micros
 from closingbell.core.error import InvalidTransition, UnknownRun
-from closingbell.core.schedule import Schedule
+from closingbell.core.schedule import BY_HAND, Schedule
 from closingbell.declarations import Declarations
 from closingbell.definition import definition_id, read_schedule, write_definition
 from closingbell.event import put_event_trigger, read_event_trigger
@@ -24,9 +24,16 @@ class TaskScheduler:
     """Submits runs, schedules and event triggers; every call may be awaited, and need not be."""
 
     def __init__(
-        self, machinery: Callable[[], Machinery], timezone: str, declarations: Declarations
+        self, machinery: Callable[[], Machinery], timezone: str, declarations: Declarations | None
     ) -> None:
-        """Make the face; use `app.scheduler`."""
+        """Make the face; use `app.scheduler`.
+
+        Args:
+            machinery: returns what works behind the app.
+            timezone: of times that name none.
+            declarations: where the app's code keeps what it declares; None for somebody at the
+                door, who declares nothing and has it stored alone.
+        """
         self._machinery = machinery
         self._timezone = timezone
         self._declarations = declarations
@@ -90,6 +97,7 @@ class TaskScheduler:
             trigger=Cron(cron_expression, timezone=self._timezone),
             payload=payload or {},
             priority=priority,
+            source=self._source,
         )
         machinery.door.item(task, schedule.payload)
         definition = write_definition(
@@ -98,7 +106,8 @@ class TaskScheduler:
         chosen = definition_id(task.name, definition)
         schedule = replace(schedule, id=chosen)
         machinery.agenda.put_schedule(schedule)
-        self._declarations.add(schedule)
+        if self._declarations is not None:
+            self._declarations.add(schedule)
         return AwaitableText(chosen)
 
     def schedule_event_trigger(
@@ -126,9 +135,15 @@ class TaskScheduler:
         machinery = self._machinery()
         task = machinery.registry.resolve(task_name)
         trigger = read_event_trigger(task, event_type, None, payload, priority)
+        trigger = replace(trigger, source=self._source)
         put_event_trigger(machinery.store, trigger, machinery.clock.micros())
-        self._declarations.add(trigger)
+        if self._declarations is not None:
+            self._declarations.add(trigger)
         return AwaitableText(trigger.id)
+
+    @property
+    def _source(self) -> str:
+        return BY_HAND if self._declarations is None else "app"
 
     def trigger_event(
         self, event_type: str, event_data: Mapping[str, Any] | None = None
@@ -195,5 +210,6 @@ class TaskScheduler:
         if is_dependency(task_id):
             return False
         store = machinery.store
-        self._declarations.forget(task_id)
+        if self._declarations is not None:
+            self._declarations.forget(task_id)
         return store.schedules.remove(task_id) or store.events.remove_trigger(task_id)

@@ -18,7 +18,7 @@ class EventTrigger:
         where: a condition on the event's data, as text; None = every event.
         payload: what its runs are given; the event's data leads, as far as the handler takes it.
         priority: of its runs; None = the task's.
-        source: "task" when declared with the task, "app" when made by a call.
+        source: "task" when declared with the task, "app" when made by a call, "api" by hand.
     """
 
     id: str

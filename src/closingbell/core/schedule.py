@@ -13,6 +13,9 @@ from closingbell.core.trigger import Trigger
 
 _E = TypeVar("_E", bound=StrEnum)
 
+#: The source of a schedule or an event trigger that a person made at the door.
+BY_HAND = "api"
+
 
 class CatchUp(StrEnum):
     """What becomes of firings that were missed while nothing was running."""
@@ -109,7 +112,7 @@ class Schedule:
         id: stable; the task's name for the schedule that a task declares.
         next_fire_at: the next instant that the trigger names; None when it never fires again.
         paused_at: since when it is paused, with the reason and an optional end.
-        source: "task" when declared with the task, "app" when made by a call.
+        source: "task" when declared with the task, "app" when made by a call, "api" by hand.
     """
 
     id: str

@@ -28,7 +28,9 @@ class StoredFailures:
             limit: at most so many of each kind.
 
         Returns:
-            Dicts with `id`, `task`, `state`, `attempt`, `failed_at` (aware) and `error` (a dict).
+            Dicts with `id`, `task`, `state`, `priority`, `attempt`, `failed_at` (aware), `seconds`
+            (how long the attempt ran that ended the run; None while it is tried again) and
+            `error` (a dict).
         """
         failed = _failures(runs.c.finished_at, run_id, limit).where(
             runs.c.state == literal("failed"),
@@ -54,6 +56,9 @@ class StoredFailures:
         for row in rows:
             row["error"] = from_json(row["error"]) or {}
             row["failed_at"] = instant(row["failed_at"])
+            started_at, finished_at = row.pop("started_at"), row.pop("finished_at")
+            ended = None not in (started_at, finished_at)
+            row["seconds"] = (finished_at - started_at) / 1_000_000 if ended else None
         return rows
 
     def dismiss(self, run_id: str, now: int) -> bool:
@@ -77,7 +82,10 @@ def _failures(failed_at: Any, run_id: str | None, limit: int) -> Select[Any]:
             runs.c.id,
             runs.c.task,
             runs.c.state,
+            runs.c.priority,
             runs.c.attempt,
+            runs.c.started_at,
+            runs.c.finished_at,
             runs.c.error,
             failed_at.label("failed_at"),
         )
