@@ -18,6 +18,7 @@ it can cross a process boundary unchanged.
     │   ├── UnknownTask · UnknownRun · UnknownSchedule · UnknownEventTrigger
     │   ├── UnknownWorker · UnknownOrder · UnknownBatch
     │   ├── UnknownAlert · UnknownAlertRule · UnknownChannel
+    │   ├── UnknownToken · UnknownSession
     ├── PayloadError               what was submitted does not fit
     │   ├── PayloadMismatch · PayloadTooLarge · PayloadNotJson · SubmitError
     ├── RequestRefused             what came in at the door
