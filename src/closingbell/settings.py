@@ -129,7 +129,7 @@ class Settings:
             if getattr(self, name) < 0:
                 raise SettingError(name, getattr(self, name), "0 or more")
         for name in (
-            "retention_s", "firing_retention_s", "long_execution_s", "session_idle_s", "session_s",
+            "retention_s", "firing_retention_s", "long_execution_s", "session_s",
         ):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise SettingError(name, getattr(self, name), "seconds, more than 0")
@@ -140,6 +140,9 @@ class Settings:
                 raise SettingError(name, getattr(self, name), f"one of {', '.join(words)}")
         if self.lease_s < 1:
             raise SettingError("lease_s", self.lease_s, "seconds, 1 or more")
+        if self.session_idle_s < 120:
+            # When a browser was seen last is written once a minute.
+            raise SettingError("session_idle_s", self.session_idle_s, "seconds, 120 or more")
         if self.token is not None:
             require_token("token", self.token)
         if self.public_url is not None:

@@ -53,7 +53,7 @@ class StoredSignInCodes:
         with self._database.writing() as connection:
             connection.execute(delete(sign_in_codes).where(columns.expires_at < now - _KEPT))
             if purpose is Purpose.OIDC:
-                many = select(columns.id).where(columns.expires_at > now).offset(MOST).limit(1)
+                many = select(columns.id).where(columns.expires_at > now).offset(MOST - 1).limit(1)
                 if connection.execute(many).first() is not None:
                     raise TooManyRequests("sign-ins under way", 60.0)
             connection.execute(insert_of(connection)(sign_in_codes).values(row))
