@@ -18,6 +18,7 @@ from closingbell.core.error import (
     UnknownSchedule,
 )
 from closingbell.core.event_trigger import EventTrigger
+from closingbell.core.mask import unmask
 from closingbell.core.schedule import BY_HAND, Schedule
 from closingbell.core.task import TaskDefinition
 from closingbell.definition import definition_id, read_schedule, write_definition
@@ -85,6 +86,7 @@ class ScheduleBook:
         priority: int | None = None,
         tags: Sequence[str] = (),
         schedule_id: str | None = None,
+        stored: Schedule | None = None,
     ) -> Schedule:
         """Return a schedule that could be stored; nothing is.
 
@@ -95,6 +97,7 @@ class ScheduleBook:
             priority: of its runs; None = the task's.
             tags: of its runs, beside the task's.
             schedule_id: default made from the task and the definition.
+            stored: as it was read before the change: masked fields keep its values.
 
         Raises:
             UnknownTask: the task is not registered here.
@@ -111,11 +114,12 @@ class ScheduleBook:
             )
         check_priority(priority, definition.priority)
         encode_tags((), tags)
+        given = dict(definition.payload if payload is None else payload)
         schedule = Schedule(
             id="",
             task=task,
             trigger=trigger,
-            payload=definition.payload if payload is None else payload,
+            payload=unmask(given, {} if stored is None else stored.payload, definition.masked),
             policy=read_policy(options, zone),
             priority=priority,
             tags=tuple(tags),

@@ -9,9 +9,11 @@ from closingbell.scheduler.blackout import Blackout, blackout_from_dict
 from closingbell.scheduler.calendar import Calendar, TradingSession
 from closingbell.scheduler.calendar_book import (
     EndingCalendar,
+    KnownVenue,
     calendar_version,
     ending_calendars,
     get_calendar,
+    known_venues,
     load_overrides,
 )
 from closingbell.scheduler.cron import Cron
@@ -31,6 +33,7 @@ __all__ = [
     "EndingCalendar",
     "Every",
     "Explained",
+    "KnownVenue",
     "Session",
     "TradingSession",
     "Trigger",
@@ -39,6 +42,7 @@ __all__ = [
     "ending_calendars",
     "explain_next",
     "get_calendar",
+    "known_venues",
     "load_overrides",
     "parse_trigger",
     "trigger_from_dict",

@@ -16,6 +16,7 @@ it can cross a process boundary unchanged.
     │   ├── AlertRuleError · ChannelError
     ├── LookupFailed               a name or id that is not there
     │   ├── UnknownTask · UnknownRun · UnknownSchedule · UnknownEventTrigger
+    │   ├── UnknownVenue
     │   ├── UnknownWorker · UnknownOrder · UnknownBatch
     │   ├── UnknownAlert · UnknownAlertRule · UnknownChannel
     │   ├── UnknownToken · UnknownSession
@@ -24,7 +25,7 @@ it can cross a process boundary unchanged.
     ├── RequestRefused             what came in at the door
     │   ├── NotSignedIn · Forbidden · TooManyRequests · PageTokenError
     │   ├── SignInRefused · CrossSiteRefused · HostRefused · BodyTooLarge · ProviderUnavailable
-    │   ├── InvalidRequest · RequestKeyReused · RequestInProgress · ServerAddressError
+    │   ├── InvalidRequest · RequestKeyReused · RequestInProgress · ServiceBusy · ServerAddressError
     │   ├── VersionMissing
     ├── ServiceUnreachable · ServiceRefused   what a client meets
     ├── StateError                 the request does not fit the present state
@@ -438,6 +439,17 @@ class UnknownChannel(LookupFailed):
         super().__init__(f"unknown channel {channel!r}: {hint}")
 
 
+class UnknownVenue(LookupFailed):
+    """No trading calendar has that name."""
+
+    code = "unknown_venue"
+
+    def __init__(self, venue: str, problem: str) -> None:
+        super().__init__(f"no calendar {venue!r}: {problem}")
+        self.venue = venue
+        self.problem = problem
+
+
 # --- what was submitted ------------------------------------------------------------
 
 
@@ -662,6 +674,17 @@ class RequestInProgress(RequestRefused):
             f"{retry_after_s:.0f} seconds for its answer"
         )
         self.key = key
+        self.retry_after_s = retry_after_s
+
+
+class ServiceBusy(RequestRefused):
+    """The service takes no more of this kind at present; `retry_after_s` says when to ask again."""
+
+    code = "service_busy"
+
+    def __init__(self, what: str, retry_after_s: float) -> None:
+        super().__init__(f"{what}: try again in {retry_after_s:.0f} seconds")
+        self.what = what
         self.retry_after_s = retry_after_s
 
 

@@ -156,6 +156,12 @@ class Binding:
             if field.name not in SPECIAL_NAMES and not field.unfillable
         )
 
+    @property
+    def annotations(self) -> dict[str, Any]:
+        """The annotations of the handler's parameters, as objects, by name."""
+        self._prepare()
+        return {field.name: field.annotation for field in self._fields}
+
     def check(self, payload: Mapping[str, Any]) -> None:
         """Refuse a payload that does not fit.
 

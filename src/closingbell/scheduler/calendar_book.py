@@ -29,6 +29,15 @@ class EndingCalendar:
     days_left: int
 
 
+@dataclass(frozen=True)
+class KnownVenue:
+    """A venue that rules may name; `overridden`: the user's own file changes it."""
+
+    venue: str
+    aliases: tuple[str, ...]
+    overridden: bool
+
+
 class CalendarBook:
     """The calendars of a process; decoded on first use, then kept.
 
@@ -61,6 +70,15 @@ class CalendarBook:
     def venues(self) -> tuple[str, ...]:
         """The names of all calendars, without aliases."""
         return tuple(sorted(set(self._names.values())))
+
+    def known(self) -> list[KnownVenue]:
+        """Return every venue with its aliases, by name."""
+        own = () if self._overrides is None else self._overrides.venues
+        names: dict[str, list[str]] = {venue: [] for venue in self.venues}
+        for name, venue in sorted(self._names.items()):
+            if name != venue.upper():
+                names[venue].append(name)
+        return [KnownVenue(venue, tuple(names[venue]), venue in own) for venue in names]
 
     def canonical(self, venue: object) -> str:
         """Return the calendar's name for a name or alias, in any case.
@@ -143,6 +161,11 @@ def get_calendar(venue: str) -> Calendar:
         CalendarError: there is no such calendar; a near name is offered.
     """
     return current_book().calendar(venue)
+
+
+def known_venues() -> list[KnownVenue]:
+    """Return every venue of this process with its aliases, by name."""
+    return current_book().known()
 
 
 def calendar_version() -> str:

@@ -18,6 +18,7 @@ from closingbell.store.approvals import StoredApprovals
 from closingbell.store.audit import StoredAudit
 from closingbell.store.backtests import StoredBacktests
 from closingbell.store.batches import StoredBatches
+from closingbell.store.changes import StoredChanges
 from closingbell.store.database import PostgresDatabase, SqliteDatabase, open_database
 from closingbell.store.desk_pages import StoredDeskPages
 from closingbell.store.event_book import StoredEventBook
@@ -39,6 +40,8 @@ from closingbell.store.policies import StoredPolicies
 from closingbell.store.postgres_queue import PostgresQueue
 from closingbell.store.retention import Retention
 from closingbell.store.roster import StoredRoster
+from closingbell.store.run_bulk import StoredBulk
+from closingbell.store.run_history import StoredRunHistory
 from closingbell.store.run_pages import StoredRunPages
 from closingbell.store.runs import StoredRuns
 from closingbell.store.schedule_book import StoredScheduleBook
@@ -46,6 +49,7 @@ from closingbell.store.schedules import StoredSchedules
 from closingbell.store.schema import facts
 from closingbell.store.sign_in_codes import StoredSignInCodes
 from closingbell.store.sqlite_queue import SqliteQueue
+from closingbell.store.task_names import StoredTaskNames
 from closingbell.store.tokens import StoredTokens
 from closingbell.store.web_sessions import StoredWebSessions
 from closingbell.store.workers import StoredWorkers
@@ -59,6 +63,8 @@ class Store:
         queue: submit, claim, settle: the hot verbs.
         runs: reading runs, cancel, retry, logs.
         run_pages: lists of runs, a page at a time.
+        run_bulk: one act on many runs.
+        run_history: what happened to a run.
         approvals: runs that wait for people, and what people decided.
         batches: what was submitted together.
         masks: which payload fields nothing shows.
@@ -66,6 +72,7 @@ class Store:
         schedule_book: the same, as people change and look through them.
         events: event triggers and events.
         event_book: the same, as people look through them.
+        task_names: which tasks it knows, whether or not their code is at hand.
         workers: leases, and what the dead held.
         roster: who works, and on what.
         policies: retry policies set at run time.
@@ -76,6 +83,7 @@ class Store:
         failures: what failed, until somebody dismisses it.
         foreign: results of work that ran elsewhere.
         alerts: what a person must see.
+        changes: what changed since an instant.
         alert_rules: what is watched, and who is told.
         alert_facts: what rules look at.
         notifications: what is to be told to whom.
@@ -103,13 +111,16 @@ class Store:
         )
         self.runs = StoredRuns(database, self.audit)
         self.run_pages = StoredRunPages(database)
+        self.run_bulk = StoredBulk(database, self.audit, self.run_pages)
         self.approvals = StoredApprovals(database, self.audit)
+        self.run_history = StoredRunHistory(database, self.runs, self.approvals)
         self.batches = StoredBatches(database)
         self.masks = StoredMasks(database)
         self.schedules = StoredSchedules(database, self.audit)
         self.schedule_book = StoredScheduleBook(database, self.audit)
         self.events = StoredEvents(database, self.audit)
         self.event_book = StoredEventBook(database)
+        self.task_names = StoredTaskNames(database)
         self.workers = StoredWorkers(database)
         self.roster = StoredRoster(database)
         self.policies = StoredPolicies(database, self.audit)
@@ -120,6 +131,7 @@ class Store:
         self.failures = StoredFailures(database, self.audit)
         self.foreign = StoredForeign(database)
         self.alerts = StoredAlerts(database, self.audit)
+        self.changes = StoredChanges(database)
         self.alert_rules = StoredAlertRules(database, self.audit)
         self.alert_facts = StoredAlertFacts(database)
         self.notifications = StoredNotifications(database)

@@ -1,8 +1,8 @@
-"""Instants as requests write them: ISO 8601 text; naive ones mean the app's zone."""
+"""Instants and dates as requests write them: ISO 8601; naive instants mean the app's zone."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -39,6 +39,26 @@ Instant = Annotated[
             "description": "ISO 8601; without an offset it means the app's zone",
         }
     ),
+]
+
+
+def _read_day(given: Any) -> date:
+    if not isinstance(given, str):
+        raise ValueError("expected a date such as '2026-11-27'")
+    try:
+        day = date.fromisoformat(given.strip())
+    except ValueError:
+        raise ValueError("expected a date such as '2026-11-27'") from None
+    if not 1900 <= day.year < 2200:
+        raise ValueError("expected a date between 1900 and 2200")
+    return day
+
+
+#: A date of a request.
+Day = Annotated[
+    date,
+    BeforeValidator(_read_day),
+    WithJsonSchema({"type": "string", "format": "date"}),
 ]
 
 
