@@ -359,6 +359,14 @@ class Machinery:
         self._waiters.tell(run_id)
         return state
 
+    def tell_cancelled(self, ended: Sequence[str], asked: Sequence[str], reason: str) -> None:
+        """Tell who waits here of runs that were cancelled, or asked to end, in the store."""
+        if self._runtime is not None:
+            for run_id in asked:
+                self._runtime.worker.cancel(run_id, None, reason)
+        for run_id in (*ended, *asked):
+            self._waiters.tell(run_id)
+
     def retry_run(self, run_id: str) -> RunHandle:
         """Let a run run again now, with as many attempts as its policy gives."""
         run = self.store.runs.get(run_id)

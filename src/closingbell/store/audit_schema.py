@@ -31,3 +31,9 @@ audit_records = Table(
     ),
 )
 Index("audit_records_acted", audit_records.c.acted_at, audit_records.c.seq)
+Index(
+    "audit_records_target",
+    audit_records.c.target_kind,
+    audit_records.c.target_id,
+    audit_records.c.seq,
+)

@@ -17,14 +17,17 @@ _FROM = ("success", "failed", "cancelled", "skipped", "scheduled")
 
 def retry_on(
     connection: Connection,
-    audit: StoredAudit,
+    audit: StoredAudit | None,
     run_id: str,
     max_attempts: int,
     now: int,
     due_at: int | None,
     hold: str | None,
 ) -> None:
-    """Let a run run again, inside a transaction; see `StoredRuns.retry`."""
+    """Let a run run again, inside a transaction; see `StoredRuns.retry`.
+
+    Without `audit` who calls has recorded the act.
+    """
     refuse_held(connection, run_id, "tried again")
     held = select(runs).where(runs.c.id == run_id).with_for_update()
     row: Row[Any] | None = connection.execute(held).one_or_none()
@@ -57,7 +60,8 @@ def retry_on(
     )
     if hold is not None:
         begin_round(connection, run_id, row.fence, now)
-    audit.moved_on(connection, "run.retried", run_id, row.state, after, attempts=max_attempts)
+    if audit is not None:
+        audit.moved_on(connection, "run.retried", run_id, row.state, after, attempts=max_attempts)
 
 
 def refuse_held(connection: Connection, run_id: str, act: str) -> None:

@@ -318,8 +318,16 @@ class StoredRuns:
                 ],
             )
 
-    def logs(self, run_id: str, after: tuple[int, int] = (0, -1)) -> list[dict[str, Any]]:
-        """Return captured output in order, from after the (fence, seq) given."""
+    def logs(
+        self, run_id: str, after: tuple[int, int] = (0, -1), limit: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return captured output in order, from after the (fence, seq) given.
+
+        Args:
+            run_id: which run.
+            after: the last piece that was read.
+            limit: at most so many pieces; None = all.
+        """
         fence, seq = after
         query = (
             select(run_logs)
@@ -328,6 +336,7 @@ class StoredRuns:
                 (run_logs.c.fence > fence) | and_(run_logs.c.fence == fence, run_logs.c.seq > seq)
             )
             .order_by(run_logs.c.fence, run_logs.c.seq)
+            .limit(limit)
         )
         with self._database.reading() as connection:
             found = [dict(row._mapping) for row in connection.execute(query)]

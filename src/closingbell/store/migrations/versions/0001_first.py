@@ -649,6 +649,12 @@ def _make_audit() -> None:
         sa.PrimaryKeyConstraint("seq"),
     )
     op.create_index("audit_records_acted", "audit_records", ["acted_at", "seq"], unique=False)
+    op.create_index(
+        "audit_records_target",
+        "audit_records",
+        ["target_kind", "target_id", "seq"],
+        unique=False,
+    )
 
 
 def _make_desk() -> None:
