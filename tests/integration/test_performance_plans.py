@@ -22,7 +22,7 @@ SECOND = 1_000_000
 #: runs that have not ended is what was meant.
 _SCANS = re.compile(
     r"Seq Scan on (runs|run_figures)\b"
-    r"|\bSCAN (runs|run_figures)\b(?! USING INDEX runs_(due|claim|claim_lane|held)\b)"
+    r"|\bSCAN (runs|run_figures)\b(?! USING INDEX runs_(due|on_hold|claim|claim_lane|held)\b)"
 )
 _TASKS = 10
 
