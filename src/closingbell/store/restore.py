@@ -43,7 +43,7 @@ def restore(path: str, address: str | Path) -> None:
     """
     source, database = Path(path), open_database(address)
     try:
-        kind = _kind_of(source)
+        kind = kind_of(source)
         if kind is None:
             raise RestoreError(path, "it is no backup of closingbell")
         if kind != database.dialect:
@@ -56,7 +56,8 @@ def restore(path: str, address: str | Path) -> None:
         raise RestoreError(path, str(problem)) from problem
 
 
-def _kind_of(source: Path) -> str | None:
+def kind_of(source: Path) -> str | None:
+    """Return which database a file is a copy of, or None for another file."""
     with source.open("rb") as file:
         first = file.readline(200)
     headers = {

@@ -18,7 +18,7 @@ def execute(database: Path, *statements: str) -> None:
 
 
 def test_sound_database_is_said_to_be_sound(drained: Path, command: Command) -> None:
-    answer = command("db", "check", *ON_DESK, "--json")
+    answer = command("db", "verify", *ON_DESK, "--json")
     assert answer.code == 0
     assert answer.json["ok"] is True
     assert answer.json["runs"]["success"] == 1
@@ -30,7 +30,7 @@ def test_broken_promise_is_found(drained: Path, command: Command) -> None:
         drained / "desk.db",
         "INSERT INTO attempts (run_id, fence, number, outcome) VALUES ('gone', 1, 1, 'raised')",
     )
-    answer = command("db", "check", *ON_DESK, "--json")
+    answer = command("db", "verify", *ON_DESK, "--json")
     assert answer.code == 1
     assert answer.json["problems"] == ["1 attempts belong to no run"]
 
@@ -39,12 +39,12 @@ def test_damaged_file_is_found(drained: Path, command: Command) -> None:
     with (drained / "desk.db").open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 40_960)
-    assert command("db", "check", *ON_DESK).code in (1, 4)
+    assert command("db", "verify", *ON_DESK).code in (1, 4)
 
 
 def test_newer_schema_is_refused_with_a_sentence(drained: Path, command: Command) -> None:
     execute(drained / "desk.db", "UPDATE alembic_version SET version_num = '9999'")
-    assert command("db", "check", *ON_DESK).code == 1
+    assert command("db", "verify", *ON_DESK).code == 1
     for words in (("runs",), ("db", "upgrade")):
         answer = command(*words, *ON_DESK)
         assert answer.code == 4
@@ -60,17 +60,17 @@ def test_upgrade_makes_the_schema_and_then_finds_it(desk: Path, command: Command
 def test_check_of_a_database_that_is_not_there_is_a_store_error(
     desk: Path, command: Command
 ) -> None:
-    assert command("db", "check", "--database", "nowhere.db").code == 4
+    assert command("db", "verify", "--database", "nowhere.db").code == 4
 
 
 def test_copy_is_restored_as_a_database_of_its_own(drained: Path, command: Command) -> None:
-    before = command("db", "check", *ON_DESK, "--json").json
+    before = command("db", "verify", *ON_DESK, "--json").json
     for name in ("copy.sql", "copy.db"):
         said = command("db", "backup", f"copies/{name}", *ON_DESK, "--json").json
         assert said["bytes"] == (drained / "copies" / name).stat().st_size
         answer = command("db", "restore", f"copies/{name}", f"sqlite:///of-{name}.db", "--json")
         assert answer.json == {"path": f"copies/{name}", "database": f"sqlite:///of-{name}.db"}
-        after = command("db", "check", "--database", f"of-{name}.db", "--json").json
+        after = command("db", "verify", "--database", f"of-{name}.db", "--json").json
         # That it was copied and restored is in the audit ledger.
         assert after["rows"].pop("audit_records") > before["rows"]["audit_records"]
         rows = {name: n for name, n in before["rows"].items() if name != "audit_records"}
@@ -107,7 +107,7 @@ def test_restore_onto_a_database_that_is_there_is_refused(drained: Path, command
     answer = command("db", "restore", "copy.sql", "desk.db")
     assert answer.code == 1
     assert "error[restore_failed]" in answer.err
-    assert command("db", "check", *ON_DESK).code == 0
+    assert command("db", "verify", *ON_DESK).code == 0
 
 
 def test_broken_promise_of_the_ledger_is_found(drained: Path, command: Command) -> None:
@@ -124,7 +124,7 @@ def test_broken_promise_of_the_ledger_is_found(drained: Path, command: Command) 
         " 1, 0, 3, '0', -1, 0, '{}', 0, '{}')",
         "INSERT INTO desk_backtest_pages (backtest_id, kind, number, data) VALUES ('b', 'k', 0, x'00')",
     )
-    assert command("db", "check", *ON_DESK, "--json").json["problems"] == [
+    assert command("db", "verify", *ON_DESK, "--json").json["problems"] == [
         "1 accounts do not end where their journal ends",
         "1 entries belong to no account",
         "1 fills belong to no order",

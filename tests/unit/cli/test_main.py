@@ -29,8 +29,8 @@ def test_commands_are_those_that_were_promised() -> None:
     assert {" ".join(path) for path in EVERY} == {
         "alerts", "audit export", "audit list", "audit verify", "backtest", "backtest compare", "backtest firings", "backtest html", "backtest list",
         "backtest rm", "backtest show", "backtest trades", "data actions", "data archive", "data check",
-        "data import", "data list", "data show", "db backup", "db check", "db restore", "db upgrade", "demo", "doctor", "event", "events", "metrics", "run cancel",
-        "run logs", "run retry", "run show", "runs", "schedule history", "schedule list",
+        "data import", "data list", "data show", "db backup", "db restore", "db upgrade", "db verify", "demo", "doctor", "event", "events", "metrics", "run approve", "run cancel",
+        "run logs", "run reject", "run retry", "run show", "run waiting", "runs", "schedule history", "schedule list",
         "schedule next", "schedule pause", "schedule remove", "schedule resume", "serve", "submit", "tasks",
         "version", "worker",
     }  # fmt: skip
