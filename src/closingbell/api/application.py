@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI, Request
 from closingbell.api import refusal
 from closingbell.api.readiness import ReadinessProbe
 from closingbell.api.security.guard import guard
+from closingbell.api.stream.hub import Hub
 from closingbell.api.strict_json import StrictJson
 from closingbell.api.tracing import TracedRequests
 
@@ -40,6 +41,7 @@ def create_api(app: App) -> FastAPI:
     )
     api.state.app = app
     api.state.readiness = ReadinessProbe(app)
+    api.state.stream = Hub(app)
     refusal.install(api)
     for router in _routers():
         api.include_router(router)
@@ -64,9 +66,14 @@ def _routers_under_prefix() -> list[APIRouter]:
     from closingbell.api.route import (
         audit,
         backtests,
+        calendars,
         desk,
+        events,
         figures,
+        scheduler,
+        schedules,
         session,
+        tasks,
         tokens,
         workers,
     )
@@ -74,9 +81,14 @@ def _routers_under_prefix() -> list[APIRouter]:
     return [
         audit.router,
         backtests.router,
+        calendars.router,
         desk.router,
+        events.router,
         figures.router,
+        scheduler.router,
+        schedules.router,
         session.router,
+        tasks.router,
         tokens.router,
         workers.router,
     ]

@@ -14,6 +14,7 @@ from closingbell.api.problem import problems
 from closingbell.api.security.principal import needs
 from closingbell.app import App
 from closingbell.core.error import UnknownTask
+from closingbell.core.limit import Rate
 from closingbell.core.mask import mask
 from closingbell.core.retry import RetryPolicy
 from closingbell.core.role import Role
@@ -142,7 +143,7 @@ def _info(
         else None,
         limits=LimitInfo(
             max_concurrent=task.max_concurrent,
-            rate=None if task.rate is None else str(task.rate),
+            rate=None if task.rate is None else _rate(task.rate),
             key=task.key,
             cpu=task.cpu,
             memory_bytes=task.memory,
@@ -167,6 +168,13 @@ def _retry(policy: RetryPolicy, set_at_run_time: bool) -> RetryInfo:
         give_up_on=list(policy.give_up_on),
         set_at_run_time=set_at_run_time,
     )
+
+
+def _rate(rate: Rate) -> str:
+    units = f"at most {rate.limit} in {rate.per.total_seconds():g} s"
+    weight = "" if rate.weight == 1 else f", {rate.weight} for each run"
+    shared = "" if rate.bucket is None else f", shared by all of {rate.bucket!r}"
+    return units + weight + shared
 
 
 def _standing(row: Mapping[str, Any]) -> StandingInfo:
