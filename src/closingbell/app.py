@@ -27,6 +27,7 @@ from closingbell.core.task import TaskDefinition
 from closingbell.core.trigger import Trigger
 from closingbell.declarations import Declarations
 from closingbell.handle import RunHandle
+from closingbell.monitor.notify.channels import Channels
 from closingbell.settings import Settings, load_settings
 from closingbell.task import (
     ScheduleOptions,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from closingbell.centre.retry_controller import RetryController
     from closingbell.centre.scheduler import TaskScheduler
     from closingbell.core.actor import Actor
+    from closingbell.core.alert_rule import AlertRule
     from closingbell.core.approval import HeldRun, Standing
     from closingbell.core.event_trigger import EventTrigger
     from closingbell.desk_setup import BrokerOptions
@@ -132,6 +134,11 @@ class App:
         self._declared: list[Callable[[Machinery], Any]] = []
         self._declarations = Declarations()
         self._accounts: dict[str, AccountTerms] = {}
+        self._alert_rules: dict[str, AlertRule] = {}
+        #: Ways to tell people of alerts, by name.
+        self.channels = Channels()
+        for name, channel in settings.channels.items():
+            self.channels.add(name, channel)
         self._warned = False
         self._faces: dict[str, Any] = {}
 
@@ -316,6 +323,55 @@ class App:
             taken=self._accounts,
         )
         self._accounts[name] = terms
+
+    def add_channel(self, name: str, **options: Any) -> None:
+        """Declare a way to tell people of alerts.
+
+        Args:
+            name: as rules name it.
+            options: one of `webhook="https://..."`, which posts JSON, with `secret=` signed, and
+                `timeout_s=`; `smtp={...}`, which mails: host, from, to, and port, user, password,
+                protection; `apprise="slack://..."`, with the extra `notify`, and `timeout_s=`;
+                `log=True`, which writes one JSON line to the log.
+
+        Raises:
+            ChannelError: an option is impossible, or the name is taken.
+        """
+        self.channels.add(name, options)
+
+    def add_alert_rule(
+        self, kind: str, *, id: str | None = None, channels: Sequence[str] = ("*",), **options: Any
+    ) -> str:
+        """Declare what a person must be told of; return the rule's id.
+
+        The same call again, as after a restart, changes nothing. A person may disable the rule
+        through the API; that lasts until its declaration changes.
+
+        Args:
+            kind: such as "overdue"; see the page about alert rules.
+            id: default made from the kind and what the rule is limited to.
+            channels: who is told; "*" = every channel.
+            options: other fields of `AlertRule`, such as `task=`, `for_s=`, `fraction=`,
+                `severity=`, `repeat_s=`, `quiet_hours=`, `escalate_after_s=` and `escalate_to=`.
+
+        Raises:
+            AlertRuleError: a value is impossible, or the id is taken by another rule.
+        """
+        from closingbell.core.alert_rule import read_alert_rule
+        from closingbell.core.error import AlertRuleError
+
+        given = {"id": id, "kind": kind, "channels": list(channels), **options}
+        rule = read_alert_rule(given, self.settings.timezone)
+        if self._alert_rules.get(rule.id, rule) != rule:
+            raise AlertRuleError(rule.id, "id", rule.id, "one that no other rule of the app has")
+        self._alert_rules[rule.id] = rule
+        self.declare(lambda m: m.store.alert_rules.declare(rule, m.clock.micros()))
+        return rule.id
+
+    @property
+    def declared_alert_rules(self) -> dict[str, AlertRule]:
+        """The rules that `add_alert_rule` declared, by id; needs no store."""
+        return dict(self._alert_rules)
 
     # --- running -----------------------------------------------------------------------
 
@@ -748,6 +804,7 @@ class App:
                     self._ids,
                     lambda: self.machinery,
                     self._accounts,
+                    self.channels,
                 )
                 machinery.open()
                 for declare in self._declared:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from closingbell.agenda import Agenda
+from closingbell.alert_reading import AlertReading
 from closingbell.core.approval import Standing
 from closingbell.core.clock import Clock
 from closingbell.core.identity import RunIds
@@ -28,8 +29,10 @@ from closingbell.status import task_status
 from closingbell.store.store import Store, open_store
 from closingbell.submission import Door
 from closingbell.waiter import Waiters
+from closingbell.watch import AlertWatch
 
 if TYPE_CHECKING:
+    from closingbell.monitor.notify.channels import Channels
     from closingbell.trading.terms import AccountTerms
     from closingbell.trading_floor import TradingFloor
 
@@ -50,6 +53,7 @@ class Machinery:
         ids: RunIds,
         current: Callable[[], Machinery],
         accounts: Mapping[str, AccountTerms],
+        channels: Channels,
     ) -> None:
         """Make it ready to open.
 
@@ -60,6 +64,7 @@ class Machinery:
             ids: makes run ids.
             current: returns the app's present machinery, which outlives this one.
             accounts: as the app declares them, by name; there may be more later.
+            channels: ways to tell people of alerts; likewise.
         """
         self._current = current
         #: The process that opened the store; no other may use it.
@@ -103,6 +108,14 @@ class Machinery:
             clock,
             lambda: None if self._runtime is None else self._runtime.worker.wake,
         )
+        self.alert_watch = AlertWatch(
+            store=self.store,
+            clock=clock,
+            reading=AlertReading(self.store, clock, registry, accounts, self.agenda.read_known),
+            channels=channels,
+            tags=lambda: {task.name: frozenset(task.tags) for task in registry},
+            public_url=settings.public_url,
+        )
         self._stopped = threading.Event()
         self._renewal = threading.Lock()
         self._last_look = clock.monotonic()
@@ -120,6 +133,7 @@ class Machinery:
         self.store.announcer.emit = self.intake.announce
         self.store.announcer.on_started = self._facts_started
         self.agenda.adopt_all(self.registry)
+        self.store.alert_rules.adopt_defaults(self.clock.micros())
 
     @property
     def is_started(self) -> bool:
@@ -169,6 +183,8 @@ class Machinery:
             if fresh is not None:
                 # After the worker, so that the first firings find one.
                 fresh.start()
+            if scheduler or not worker:
+                self.alert_watch.start()
 
     def troubles(self) -> list[str]:
         """Return what was set to work in this process and does not, in sentences."""
@@ -199,6 +215,7 @@ class Machinery:
             self._floor.drain()
         if runtime is not None:
             runtime.stop(grace_s)
+        self.alert_watch.stop()
         if self._floor is not None:
             self._floor.stop()
         self.store.close()
@@ -276,6 +293,8 @@ class Machinery:
         scheduler = self._scheduler if self.agenda.upstream else None
         if scheduler is not None and any(s.state == "success" for s in settled):
             scheduler.wake()
+        if any(settlement.alert is not None for settlement in settled):
+            self.alert_watch.wake()
         if self._floor is not None:
             self._floor.wake()
 
@@ -321,6 +340,7 @@ class Machinery:
             run_id=None if call is None else call.claim.id,
             data=data,
         )
+        self.alert_watch.wake()
 
     def wake_scheduler(self) -> None:
         """Say that schedules changed."""

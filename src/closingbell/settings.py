@@ -76,6 +76,8 @@ class Settings:
         oidc_roles: which of them are which role, such as "desk-admins=admin,traders=operator"; *
             is everybody else.
         oidc_name_claim: what a person is called in the audit ledger; it must be theirs alone.
+        channels: ways to tell people of alerts, by name: tables of the settings file such as
+            `[channels.desk]`, with the options of `app.add_channel`; in the environment as JSON.
     """
 
     database: str | None = None
@@ -117,6 +119,7 @@ class Settings:
     oidc_role_claim: str = "groups"
     oidc_roles: str = ""
     oidc_name_claim: str = "email"
+    channels: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("async_slots", "thread_slots", "poison_after", "sign_in_failures"):
@@ -223,7 +226,7 @@ def load_settings(
 
 
 def _kinds() -> dict[str, str]:
-    return {field.name: str(field.type) for field in fields(Settings)}
+    return {one.name: str(one.type) for one in fields(Settings)}
 
 
 def _from_file(file: Path | None) -> dict[str, Any]:
@@ -250,6 +253,8 @@ def _read(name: str, value: Any) -> Any:
         raise SettingError(name, "...", f"a known setting: {hint}")
     kind = kinds[name]
     try:
+        if kind.startswith("Mapping"):
+            return _tables(value)
         if kind == "bool":
             return _truth(value)
         if kind == "int":
@@ -262,7 +267,20 @@ def _read(name: str, value: Any) -> Any:
             return float(value)
         return str(value)
     except (TypeError, ValueError):
+        if kind.startswith("Mapping"):
+            # There may be secrets in it.
+            raise SettingError(name, "...", "a table for each name") from None
         raise SettingError(name, value, f"a value of type {kind}") from None
+
+
+def _tables(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        import json
+
+        value = json.loads(value)
+    if not isinstance(value, Mapping) or not all(isinstance(v, Mapping) for v in value.values()):
+        raise ValueError
+    return {str(name): dict(table) for name, table in value.items()}
 
 
 def _truth(value: Any) -> bool:

@@ -51,6 +51,7 @@ from closingbell.store.sign_in_codes import StoredSignInCodes
 from closingbell.store.sqlite_queue import SqliteQueue
 from closingbell.store.task_names import StoredTaskNames
 from closingbell.store.tokens import StoredTokens
+from closingbell.store.turns import StoredTurns
 from closingbell.store.web_sessions import StoredWebSessions
 from closingbell.store.workers import StoredWorkers
 
@@ -87,6 +88,7 @@ class Store:
         alert_rules: what is watched, and who is told.
         alert_facts: what rules look at.
         notifications: what is to be told to whom.
+        turns: which of several processes does something at present.
         tokens: what programs come in with.
         web_sessions: browsers that are signed in.
         sign_in_codes: what is good for one sign-in.
@@ -115,11 +117,11 @@ class Store:
         self.approvals = StoredApprovals(database, self.audit)
         self.run_history = StoredRunHistory(database, self.runs, self.approvals)
         self.batches = StoredBatches(database)
-        self.masks = StoredMasks(database)
+        self.masks = StoredMasks(database, self.audit)
         self.schedules = StoredSchedules(database, self.audit)
         self.schedule_book = StoredScheduleBook(database, self.audit)
         self.events = StoredEvents(database, self.audit)
-        self.event_book = StoredEventBook(database)
+        self.event_book = StoredEventBook(database, self.audit)
         self.task_names = StoredTaskNames(database)
         self.workers = StoredWorkers(database)
         self.roster = StoredRoster(database)
@@ -135,6 +137,7 @@ class Store:
         self.alert_rules = StoredAlertRules(database, self.audit)
         self.alert_facts = StoredAlertFacts(database)
         self.notifications = StoredNotifications(database)
+        self.turns = StoredTurns(database)
         self.tokens = StoredTokens(database, self.audit)
         self.web_sessions = StoredWebSessions(database, self.audit)
         self.sign_in_codes = StoredSignInCodes(database, self.audit)
@@ -143,8 +146,8 @@ class Store:
         holding = Holding(database)
         self.ledger = StoredLedger(database, self.announcer, holding, self.audit)
         self.desk_pages = StoredDeskPages(database)
-        self.manifest = StoredManifest(database, self.announcer)
-        self.backtests = StoredBacktests(database)
+        self.manifest = StoredManifest(database, self.announcer, self.audit)
+        self.backtests = StoredBacktests(database, self.audit)
         self.maintenance = StoredMaintenance(database, holding)
 
     def prepare(self, upgrade: bool = True) -> str | None:

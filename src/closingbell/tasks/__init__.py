@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from closingbell.monitor.notify.smtp_sender import SmtpSender
     from closingbell.tasks.backtest_task import BacktestTask
     from closingbell.tasks.data_archive import DataArchive
     from closingbell.tasks.data_quality import DataQuality
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from closingbell.tasks.risk_limits import RiskManager
     from closingbell.tasks.risk_scan import RiskScan
     from closingbell.tasks.settlement import Charge, Settlement
-    from closingbell.tasks.smtp_sender import SmtpSender
     from closingbell.tasks.strategy_deployment import StrategyDeployment
     from closingbell.tasks.strategy_stage import Gate, Version
     from closingbell.tasks.target_weight_rebalance import TargetWeightRebalance
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
 
 #: Names that are loaded when they are first used, and from where.
 _LATER = {
-    "BacktestTask": "backtest_task",
-    "Charge": "settlement",
-    "DataArchive": "data_archive",
-    "DataQuality": "data_quality",
-    "DataSync": "data_sync",
-    "DatabaseMaintenance": "database_maintenance",
-    "Gate": "strategy_stage",
-    "PerformanceReport": "performance_report",
-    "PortfolioMonitor": "portfolio_monitor",
-    "Reconciliation": "reconciliation",
-    "RiskManager": "risk_limits",
-    "RiskScan": "risk_scan",
-    "Settlement": "settlement",
-    "SmtpSender": "smtp_sender",
-    "StrategyDeployment": "strategy_deployment",
-    "TargetWeightRebalance": "target_weight_rebalance",
-    "TaskWatch": "task_watch",
-    "Version": "strategy_stage",
+    "BacktestTask": "tasks.backtest_task",
+    "Charge": "tasks.settlement",
+    "DataArchive": "tasks.data_archive",
+    "DataQuality": "tasks.data_quality",
+    "DataSync": "tasks.data_sync",
+    "DatabaseMaintenance": "tasks.database_maintenance",
+    "Gate": "tasks.strategy_stage",
+    "PerformanceReport": "tasks.performance_report",
+    "PortfolioMonitor": "tasks.portfolio_monitor",
+    "Reconciliation": "tasks.reconciliation",
+    "RiskManager": "tasks.risk_limits",
+    "RiskScan": "tasks.risk_scan",
+    "Settlement": "tasks.settlement",
+    "SmtpSender": "monitor.notify.smtp_sender",
+    "StrategyDeployment": "tasks.strategy_deployment",
+    "TargetWeightRebalance": "tasks.target_weight_rebalance",
+    "TaskWatch": "tasks.task_watch",
+    "Version": "tasks.strategy_stage",
 }
 
 __all__ = [
@@ -80,6 +80,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'closingbell.tasks' has no attribute {name!r}")
     from importlib import import_module
 
-    found = getattr(import_module(f"closingbell.tasks.{module}"), name)
+    found = getattr(import_module(f"closingbell.{module}"), name)
     globals()[name] = found
     return found

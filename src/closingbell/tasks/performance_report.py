@@ -14,7 +14,7 @@ from closingbell.tasks.ready_task import ReadyTask
 from closingbell.tasks.report_page import PositionLine, ReportPage, TradeLine
 
 if TYPE_CHECKING:
-    from closingbell.tasks.smtp_sender import Sender
+    from closingbell.monitor.notify.smtp_sender import Sender
     from closingbell.trading.algorithm import Algorithm
 
 ReportType = Literal["daily_summary", "weekly_summary", "monthly_summary", "report"]

@@ -11,7 +11,7 @@ import pytest
 
 from closingbell.core.error import TaskDefinitionError
 from closingbell.tasks.performance_report import PerformanceReport
-from closingbell.tasks.smtp_sender import SmtpSender
+from closingbell.monitor.notify.smtp_sender import SmtpSender
 from closingbell.trading.broker.simulated import SimulatedBroker
 from tests.unit.tasks.desk_rig import DeskRig
 from tests.unit.tasks.mail_server import MailServer

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from closingbell.core.error import SettingError
-from closingbell.tasks.smtp_sender import SmtpSender
+from closingbell.monitor.notify.smtp_sender import SmtpSender
 from tests.unit.tasks.mail_server import MailServer
 
 AT = dt.datetime(2012, 11, 23, 18, 0, tzinfo=dt.UTC)

@@ -11,6 +11,8 @@ from closingbell.core.clock import from_micros
 from closingbell.core.notification import Occasion
 
 _SUBJECT_LENGTH = 200
+#: Of an error, what may quote values that only this service may show.
+_LEFT_OUT = ("traceback", "bases")
 _WORDS = {
     Occasion.RAISED: "",
     Occasion.REPEATED: "still open: ",
@@ -42,7 +44,7 @@ def compose(alert: Alert, occasion: Occasion, public_url: str | None) -> dict[st
             "count": alert.count,
             "raised_at": _at(alert.raised_at),
             "last_at": _at(alert.last_at),
-            "data": alert.data,
+            "data": {key: value for key, value in alert.data.items() if key not in _LEFT_OUT},
         },
         "links": _links(alert, public_url),
     }
@@ -59,6 +61,8 @@ def _lines(alert: Alert, occasion: Occasion, links: Any) -> list[str]:
         lines.append(f"Task:     {alert.task}")
     if alert.run_id is not None:
         lines.append(f"Run:      {alert.run_id}")
+    if alert.type in ("task_failure", "poison_run") and alert.data.get("message"):
+        lines.append(f"Error:    {alert.data.get('type')}: {alert.data['message']}")
     lines += [f"Kind:     {alert.type}", f"Since:    {_at(alert.raised_at)}"]
     if alert.count > 1:
         lines.append(f"Happened: {alert.count} times, last at {_at(alert.last_at)}")
