@@ -59,6 +59,11 @@ def bearer(app: App, role: Role = Role.ADMIN, name: str | None = None) -> dict[s
     return {"Authorization": f"Bearer {token.text}"}
 
 
+def beside(api: ASGIApp) -> httpx.BaseTransport:
+    """Return a transport to an application, for plain clients of one's own."""
+    return _Beside(api)
+
+
 class _Beside(httpx.BaseTransport):
     """Runs the application on an event loop in a thread of its own, for clients that are plain."""
 
