@@ -146,7 +146,7 @@ class Intake:
         if connection is not None:
             connection = _core_connection(connection, self._store)
         ids = self._store.events.record(
-            event_id, event_type, text, submissions, self._clock.micros(), connection
+            event_id, event_type, text, submissions, self._clock.micros(), connection, by_hand=True
         )
         if ids and connection is None:
             self._store.queue.exchange()

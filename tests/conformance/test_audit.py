@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,9 +13,12 @@ import sqlalchemy as sa
 
 from closingbell.core.actor import ActorKind, acting_as
 from closingbell.core.audit import AuditRecord, Problem
+from closingbell.core.bar import Split
 from closingbell.core.clock import SystemClock
 from closingbell.core.entry import EntryKind
 from closingbell.core.error import InvalidTransition, StoreError
+from closingbell.core.ledger import BacktestRecord, FileVersion, OrderChange
+from closingbell.core.order import OrderState
 from closingbell.core.retry import RetryPolicy
 from closingbell.store.audit import StoredAudit
 from closingbell.store.store import open_store
@@ -378,3 +382,88 @@ def test_cost_of_a_record_does_not_grow_with_their_number(desk: Desk) -> None:
                 text = str(connection.execute(sa.text(explain + plan)).all())
                 assert "TEMP B-TREE" not in text
                 assert "Sort" not in text
+
+
+# --- what people do beside runs ------------------------------------------------------------
+
+
+def test_event_that_somebody_tells_at_a_door_is_recorded_and_one_of_code_is_not(desk: Desk) -> None:
+    record, once = desk.store.events.record, desk.store.event_book.record_once
+    record("e1", "tick", "{}", [], desk.now, by_hand=True)
+    with acting_as("ann"):
+        record("e2", "tick", "{}", [], desk.now, by_hand=True)
+    assert actions(desk) == []
+    with acting_as("ann", ActorKind.PERSON):
+        record("fact", "order_filled", "{}", [], desk.now)
+        assert actions(desk) == []
+        run = (desk.template(), desk.items(1)[0])
+        record("e3", "tick", "{}", [run], desk.now, by_hand=True)
+    assert told(desk) == ("event.triggered", "e3", None, {"type": "tick", "runs": 1})
+    with acting_as("feed", ActorKind.API_TOKEN):
+        for _ in range(2):
+            once("e4", "tick", "{}", [], desk.now)
+    assert actions(desk) == ["event.triggered"] * 2
+    assert (last(desk).actor, last(desk).target_id) == ("feed", "e4")
+
+
+def test_order_that_somebody_cancels_is_recorded_and_one_that_ends_by_itself_is_not(
+    desk: Desk,
+) -> None:
+    account = Account(desk.store.ledger)
+    account.write(orders=[order("o1"), order("o2")])
+    before = len(actions(desk))
+    account.write(order_changes=[OrderChange("o1", OrderState.CANCELLED, 9, reason="its day")])
+    assert len(actions(desk)) == before
+    with acting_as("ann", ActorKind.PERSON, "wrong size"):
+        gone = OrderChange("o2", OrderState.CANCELLED, 10)
+        account.write(order_changes=[gone], asked=["o2"])
+    stands = {"account": "main", "state": "cancelled"}
+    assert told(desk) == ("order.cancelled", "o2", None, stands)
+    assert (last(desk).actor, last(desk).reason) == ("ann", "wrong size")
+
+
+def test_archived_entries_are_recorded_once(desk: Desk) -> None:
+    account = Account(desk.store.ledger)
+    for _ in range(2):
+        desk.store.ledger.archive("main", [1], desk.now)
+    assert account.name == "main"
+    assert told(desk) == ("entries.archived", "main", None, {"entries": 1})
+    assert actions(desk).count("entries.archived") == 1
+
+
+def test_market_data_that_somebody_brings_is_recorded_and_that_of_tasks_is_not(desk: Desk) -> None:
+    manifest = desk.store.manifest
+    first = FileVersion("AAPL", "1d", "2012", "a-1", 1, 250, 1, 2)
+    manifest.replace([first], [], [], desk.now)
+    manifest.put_actions([Split("AAPL", 5, Decimal(2))])
+    assert actions(desk) == []
+    with acting_as("ann@desk", ActorKind.COMMAND_LINE):
+        second = first._replace(file="a-2", version=2, rows=251)
+        manifest.replace([second], [], [], desk.now)
+        changed = {"files": 1, "bars": 251, "files_gone": 0}
+        assert told(desk) == ("market_data.changed", "AAPL 1d", None, changed)
+        for _ in range(2):
+            manifest.put_actions([Split("AAPL", 6, Decimal(3))])
+    assert told(desk) == ("corporate_actions.added", "AAPL", None, {"actions": 1})
+    assert actions(desk) == ["market_data.changed", "corporate_actions.added"]
+
+
+def test_backtest_that_is_removed_is_recorded(desk: Desk) -> None:
+    desk.store.backtests.put(BacktestRecord("b", "first try", 1, 2, {}), {})
+    assert actions(desk) == []
+    for _ in range(2):
+        desk.store.backtests.remove("b")
+    assert told(desk) == ("backtest.removed", "b", {"name": "first try"}, None)
+    assert actions(desk) == ["backtest.removed"]
+
+
+def test_change_of_what_is_masked_is_recorded(desk: Desk) -> None:
+    masks = desk.store.masks
+    for fields in (("api_key",), ("api_key",), ()):
+        masks.put_all({"sync": fields, "scan": ()})
+    records = [(r.action, r.target_id, r.before, r.after) for r in desk.store.audit.walk()]
+    assert records == [
+        ("task.masks_changed", "sync", {"fields": []}, {"fields": ["api_key"]}),
+        ("task.masks_changed", "sync", {"fields": ["api_key"]}, {"fields": []}),
+    ]
+    assert desk.store.audit.verify().ok

@@ -160,6 +160,7 @@ class Change(NamedTuple):
         snapshots: points of the equity curve; one that is there already is replaced.
         facts: events.
         holder: the attempt that must still hold its run; None for nobody's.
+        asked: orders that somebody outside of a run wants cancelled, whose act this change is.
     """
 
     account: AccountRecord
@@ -169,6 +170,7 @@ class Change(NamedTuple):
     snapshots: Sequence[Snapshot] = ()
     facts: Sequence[Fact] = ()
     holder: Holder | None = None
+    asked: Sequence[str] = ()
 
 
 class Ledger(Protocol):

@@ -50,6 +50,11 @@ def acts_of(change: Change) -> Iterator[Act]:
                 "stop_price": _text(order.stop_price),
             }
             yield Act("order.placed", "order", order.id, told, None)
+    for order_id in change.asked:
+        stands = [str(step.state) for step in change.order_changes if step.order_id == order_id]
+        # A broker may take its time: then the order still works, and its history says when not.
+        told = {"account": account, "state": stands[-1] if stands else "asked for"}
+        yield Act("order.cancelled", "order", order_id, told, None)
     for entry in change.entries:
         if entry.kind in _BY_HAND and entry.run_id is None:
             told = {"entry": entry.seq, "amount": str(entry.amount), "currency": entry.currency}

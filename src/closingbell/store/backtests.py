@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert, select, tuple_
 
 from closingbell.core.error import UnknownBacktest
 from closingbell.core.ledger import BacktestRecord
+from closingbell.store.audit import StoredAudit
 from closingbell.store.codec import from_json, to_json
 from closingbell.store.database import Database
 from closingbell.store.insert import insert_of
@@ -24,8 +25,9 @@ _LAST = "\U0010ffff"
 class StoredBacktests:
     """The `Backtests` of both stores; see the port for the contract."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: StoredAudit) -> None:
         self._database = database
+        self._audit = audit
 
     def put(self, record: BacktestRecord, pages: Mapping[str, Sequence[bytes]]) -> str:
         digest = _digest(record, pages)
@@ -91,7 +93,13 @@ class StoredBacktests:
             gone = delete(backtest_pages).where(backtest_pages.c.backtest_id == backtest_id)
             connection.execute(gone)
             whole = delete(backtests).where(backtests.c.id == backtest_id)
-            return connection.execute(whole).rowcount == 1
+            row = connection.execute(whole.returning(backtests.c.name)).one_or_none()
+            if row is not None:
+                was = {"name": row.name}
+                self._audit.append_on(
+                    connection, "backtest.removed", "backtest", backtest_id, before=was
+                )
+            return row is not None
 
 
 def _digest(record: BacktestRecord, pages: Mapping[str, Sequence[bytes]]) -> str:

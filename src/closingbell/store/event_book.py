@@ -9,8 +9,10 @@ from sqlalchemy import or_, select
 
 from closingbell.core.error import AlreadyExists, UnknownEventTrigger
 from closingbell.core.run import RunItem, RunTemplate
+from closingbell.store.audit import StoredAudit
 from closingbell.store.codec import from_json
 from closingbell.store.database import Database
+from closingbell.store.events import event_told_on
 from closingbell.store.insert import insert_of, insert_on
 from closingbell.store.schema import event_triggers, events, runs
 
@@ -18,8 +20,9 @@ from closingbell.store.schema import event_triggers, events, runs
 class StoredEventBook:
     """What `StoredEvents` keeps, for whoever stands at the door."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: StoredAudit) -> None:
         self._database = database
+        self._audit = audit
 
     def record_once(
         self,
@@ -48,6 +51,7 @@ class StoredEventBook:
                     for template, item in submissions
                     for i in insert_on(connection, template, [item])
                 ]
+                event_told_on(self._audit, connection, event_id, event_type, len(ids))
                 return ids, True
             row = connection.execute(select(events).where(events.c.id == event_id)).one()
             if (row.type, from_json(row.data)) != (event_type, from_json(data)):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
+from closingbell.core.actor import who_asks
 from closingbell.core.run import RunItem, RunTemplate
 from closingbell.store.audit import StoredAudit
 from closingbell.store.codec import from_json
@@ -107,21 +108,39 @@ class StoredEvents:
         submissions: Sequence[tuple[RunTemplate, RunItem]],
         now: int,
         connection: Any = None,
+        *,
+        by_hand: bool = False,
     ) -> list[str]:
-        """Store an event and the runs that it starts, in one transaction; return their ids."""
+        """Store an event and the runs that it starts, in one transaction; return their ids.
+
+        Args:
+            event_id: its own.
+            event_type: which events.
+            data: JSON text.
+            submissions: the runs.
+            now: when it happened.
+            connection: a transaction that is open already.
+            by_hand: whether it is told, and not a fact of the desk; who stands at a door and
+                tells it is recorded.
+        """
         if connection is None:
             with self._database.writing(news=True) as own:
-                return self.record(event_id, event_type, data, submissions, now, own)
+                return self.record(
+                    event_id, event_type, data, submissions, now, own, by_hand=by_hand
+                )
         connection.execute(
             insert(events).values(
                 id=event_id, type=event_type, data=data, happened_at=now, runs=len(submissions)
             )
         )
-        return [
+        ids = [
             run_id
             for template, item in submissions
             for run_id in insert_on(connection, template, [item])
         ]
+        if by_hand:
+            event_told_on(self._audit, connection, event_id, event_type, len(ids))
+        return ids
 
     def type_behind(self, run_id: str) -> str | None:
         """Return the type of the event that started a run, or None when none did."""
@@ -142,6 +161,15 @@ class StoredEvents:
         for row in rows:
             row["data"] = from_json(row["data"])
         return rows
+
+
+def event_told_on(
+    audit: StoredAudit, connection: Connection, event_id: str, event_type: str, runs: int
+) -> None:
+    """Record that somebody at a door told an event; code and tasks do so all the time."""
+    if who_asks() is not None:
+        told = {"type": event_type, "runs": runs}
+        audit.append_on(connection, "event.triggered", "event", event_id, after=told)
 
 
 def _told(values: Mapping[Any, Any]) -> dict[str, Any]:

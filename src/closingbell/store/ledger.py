@@ -104,6 +104,11 @@ class StoredLedger:
             marked = execute(connection, self._archive, (at, account, wanted)).rowcount
             if not marked:
                 _account(connection, account)
+            else:
+                told = {"entries": marked}
+                self._audit.append_on(
+                    connection, "entries.archived", "account", account, after=told
+                )
             return marked
 
     def latch(self, account: str, name: str, holder: Holder, closed: bool, at: int) -> bool:

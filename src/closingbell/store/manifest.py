@@ -8,11 +8,13 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, select, update
 
+from closingbell.core.actor import who_asks
 from closingbell.core.amount import plain
 from closingbell.core.bar import CorporateAction, Dividend, Split
 from closingbell.core.error import LedgerConflict
 from closingbell.core.ledger import Fact, FileVersion
 from closingbell.store.announcer import Announcer
+from closingbell.store.audit import StoredAudit
 from closingbell.store.database import Database
 from closingbell.store.insert import insert_of
 from closingbell.store.trading_schema import corporate_actions, market_files
@@ -21,8 +23,9 @@ from closingbell.store.trading_schema import corporate_actions, market_files
 class StoredManifest:
     """The `Manifest` of both stores; see the port for the contract."""
 
-    def __init__(self, database: Database, announcer: Announcer) -> None:
+    def __init__(self, database: Database, announcer: Announcer, audit: StoredAudit) -> None:
         self._database = database
+        self._audit = audit
         self._announcer = announcer
 
     def files(self, symbol: str | None = None, timeframe: str | None = None) -> list[FileVersion]:
@@ -53,6 +56,12 @@ class StoredManifest:
                 else:
                     _remove(connection, file)
             started = self._announcer.announce(connection, facts)
+            # Tasks bring bars all day, and their runs say so.
+            if who_asks() is not None:
+                for name, told in _changes(files, gone).items():
+                    self._audit.append_on(
+                        connection, "market_data.changed", "market data", name, after=told
+                    )
         self._announcer.follow_up(started)
 
     def actions(self) -> list[CorporateAction]:
@@ -81,7 +90,33 @@ class StoredManifest:
         with self._database.writing() as connection:
             fresh = insert_of(connection)(corporate_actions).on_conflict_do_nothing()
             made = fresh.returning(corporate_actions.c.symbol)
-            return len(connection.execute(made, rows).all())
+            symbols = [row.symbol for row in connection.execute(made, rows)]
+            if symbols and who_asks() is not None:
+                told = {"actions": len(symbols)}
+                for name in sorted(set(symbols)):
+                    self._audit.append_on(
+                        connection, "corporate_actions.added", "market data", name, after=told
+                    )
+            return len(symbols)
+
+
+def _changes(
+    files: Sequence[FileVersion], gone: Sequence[FileVersion]
+) -> dict[str, dict[str, int]]:
+    """Return, by symbol and timeframe, how many files and bars there are anew, and files less."""
+    told: dict[str, dict[str, int]] = {}
+    for file in files:
+        into = told.setdefault(
+            f"{file.symbol} {file.timeframe}", {"files": 0, "bars": 0, "files_gone": 0}
+        )
+        into["files"] += 1
+        into["bars"] += file.rows
+    for file in gone:
+        into = told.setdefault(
+            f"{file.symbol} {file.timeframe}", {"files": 0, "bars": 0, "files_gone": 0}
+        )
+        into["files_gone"] += 1
+    return told
 
 
 def _key(file: FileVersion) -> Any:

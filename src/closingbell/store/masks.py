@@ -6,7 +6,7 @@ They are stored, because who looks at a store need not have the code of its task
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, select
 
@@ -16,14 +16,18 @@ from closingbell.store.database import Database
 from closingbell.store.insert import upsert
 from closingbell.store.schema import event_triggers, facts
 
+if TYPE_CHECKING:
+    from closingbell.store.audit import StoredAudit
+
 _PREFIX = "masked:"
 
 
 class StoredMasks:
     """Masked payload fields, by task."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: StoredAudit) -> None:
         self._database = database
+        self._audit = audit
 
     def put_all(self, masked: Mapping[str, Sequence[str]]) -> None:
         """Store the masked fields of tasks; what they no longer mask is taken away.
@@ -41,6 +45,9 @@ class StoredMasks:
                     upsert(connection, facts, {"name": _PREFIX + task}, {"value": to_json(paths)})
                 else:
                     connection.execute(delete(facts).where(facts.c.name == _PREFIX + task))
+            for task, paths in sorted(changed.items()):
+                was, is_now = {"fields": list(before.get(task, ()))}, {"fields": list(paths)}
+                self._audit.changed_on(connection, "task.masks_changed", "task", task, was, is_now)
 
     def all(self) -> dict[str, tuple[str, ...]]:
         """Return the masked fields by task, of those that have any."""

@@ -108,8 +108,10 @@ class Courier:
             draft = self._books.settle(account, decide, holder)
             return draft.orders.get(order.id) or self.current(account, order)
 
-    def _follow(self, account: Account, order: Order, report: OrderReport) -> None:
-        """Write down what the broker says of an order.
+    def _follow(
+        self, account: Account, order: Order, report: OrderReport, asked: bool = False
+    ) -> None:
+        """Write down what the broker says of an order, and who asked for it.
 
         Raises:
             BrokerRejected: it does not want it.
@@ -123,6 +125,8 @@ class Courier:
         def decide() -> Draft:
             draft = self._books.draft(account, now)
             follow_report(draft, self.current(account, order), report)
+            if asked:
+                draft.asked.append(order.id)
             return draft
 
         with account.lock:
@@ -135,8 +139,9 @@ class Courier:
         state: OrderState,
         reason: str,
         holder: Holder | None = None,
+        asked: bool = False,
     ) -> None:
-        """End an order that still works."""
+        """End an order that still works; `asked`: because somebody outside of a run wants it."""
         now = self._clock.micros()
 
         def decide() -> Draft:
@@ -144,6 +149,8 @@ class Courier:
             current = self.current(account, order)
             if current.is_working:
                 draft.move(current, state, reason)
+                if asked:
+                    draft.asked.append(order.id)
             return draft
 
         with account.lock:
@@ -195,10 +202,12 @@ class Courier:
                 own = holder is not None and holder.run_id == order.run_id
                 if not own and self._is_sending(account, order):
                     raise BrokerUnavailable(kind, f"order {order.id} is on its way; ask again")
-                self.move(account, order, OrderState.CANCELLED, NEVER_SENT)
+                by_hand = holder is None
+                self.move(account, order, OrderState.CANCELLED, NEVER_SENT, asked=by_hand)
             order = self.current(account, order)
         if order.is_working:
-            self._follow(account, order, account.broker.cancel(order))
+            report = account.broker.cancel(order)
+            self._follow(account, order, report, asked=holder is None)
         return self.newest(account, order)
 
     def sync(self, account: Account) -> int:

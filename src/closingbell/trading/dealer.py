@@ -108,7 +108,8 @@ class Dealer:
                 return order
             if not account.broker.matches:
                 return self._courier.cancel(account, order, holder)
-            self._courier.move(account, order, OrderState.CANCELLED, "cancelled", holder)
+            by_hand = holder is None
+            self._courier.move(account, order, OrderState.CANCELLED, "cancelled", holder, by_hand)
             return self._courier.current(account, order)
 
     def sync(self, account: Account) -> int:

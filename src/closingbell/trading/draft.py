@@ -36,6 +36,7 @@ class Draft:
         cursor: how far market data is applied, and whether openings of that instant are.
         volumes: as `Account.volumes`, after this change.
         trips: the round trips that its entries end, beside the entries.
+        asked: orders that somebody outside of a run wants cancelled.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Draft:
         "_memory",
         "_wanted",
         "account",
+        "asked",
         "at",
         "book",
         "breached",
@@ -80,6 +82,7 @@ class Draft:
         self.facts: list[Fact] = []
         self.snapshots: list[Snapshot] = []
         self.orders: dict[str, Order] = {}
+        self.asked: list[str] = []
         self.volumes = account.volumes
         self.trips: list[RoundTrip | None] = []
         self._wanted = wanted
@@ -326,6 +329,7 @@ class Draft:
             or self.steps
             or self.facts
             or self.snapshots
+            or self.asked
             or self.breached != self.account.breached
         )
 
@@ -355,4 +359,5 @@ class Draft:
             self.snapshots,
             self.facts,
             holder,
+            self.asked,
         )
