@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from closingbell.api.problem import refuse
 from closingbell.core.error import BodyTooLarge
 
 
@@ -23,22 +25,25 @@ class BodyLimit:
         told = Headers(scope=scope).get("content-length", "0")
         if not told.isascii() or not told.isdigit() or int(told[:20]) > self._limit:
             raise BodyTooLarge(self._limit)
-        taken, begun, over = 0, False, False
+        taken, begun, refused = 0, False, False
 
         async def measured() -> Message:
-            nonlocal taken, over
+            nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self._limit:
-                over = True
                 raise BodyTooLarge(self._limit)
             return message
 
         async def unless_over(message: Message) -> None:
-            nonlocal begun
-            # Who read the body may have taken our refusal for a broken connection.
-            if over and not begun:
-                raise BodyTooLarge(self._limit)
+            nonlocal begun, refused
+            if taken > self._limit and not begun:
+                # Who read the body may have taken our refusal for a broken connection.
+                if not refused:
+                    refused = True
+                    answer = refuse(Request(scope), BodyTooLarge(self._limit))
+                    await answer(scope, receive, send)
+                return
             begun = True
             await send(message)
 
