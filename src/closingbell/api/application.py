@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, FastAPI, Request
 
 from closingbell.api import refusal
+from closingbell.api.idempotency import Idempotency
 from closingbell.api.readiness import ReadinessProbe
 from closingbell.api.security.guard import guard
 from closingbell.api.stream.hub import Hub
@@ -48,6 +49,7 @@ def create_api(app: App) -> FastAPI:
     for router in _routers_under_prefix():
         api.include_router(router, prefix=PREFIX)
     # What is added last is passed first.
+    api.add_middleware(Idempotency, served=app)
     api.add_middleware(StrictJson)
     guard(api, app)
     api.add_middleware(TracedRequests)
@@ -64,30 +66,38 @@ def _routers() -> list[APIRouter]:
 def _routers_under_prefix() -> list[APIRouter]:
     """Return the routers under `PREFIX`, one for each noun."""
     from closingbell.api.route import (
+        alert_rules,
+        alerts,
         audit,
         backtests,
         calendars,
         desk,
         events,
         figures,
+        notifications,
         scheduler,
         schedules,
         session,
+        stream,
         tasks,
         tokens,
         workers,
     )
 
     return [
+        alert_rules.router,
+        alerts.router,
         audit.router,
         backtests.router,
         calendars.router,
         desk.router,
         events.router,
         figures.router,
+        notifications.router,
         scheduler.router,
         schedules.router,
         session.router,
+        stream.router,
         tasks.router,
         tokens.router,
         workers.router,
