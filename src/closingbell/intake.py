@@ -4,25 +4,75 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+from closingbell.core.actor import who_asks
 from closingbell.core.batch import Batch
-from closingbell.core.clock import Clock, to_micros
+from closingbell.core.clock import Clock, from_micros, to_micros
 from closingbell.core.error import ClosingbellError, PayloadNotJson, SubmitError
 from closingbell.core.identity import RunIds
 from closingbell.core.ledger import Fact
 from closingbell.core.registry import TaskRegistry
-from closingbell.core.run import RunItem, RunTemplate
+from closingbell.core.run import RunItem, RunState, RunTemplate
+from closingbell.core.run_summary import RunSummary
 from closingbell.core.task import TaskDefinition
 from closingbell.event import started_by
 from closingbell.runtime import error_json
+from closingbell.store.codec import from_json, instant
 from closingbell.store.store import Store
 from closingbell.submission import Door, Options, check_text
 from closingbell.trading.fact import MARKET_DATA_UPDATE
 
 _log = logging.getLogger("closingbell")
+
+
+class Taken(NamedTuple):
+    """A run that was asked for.
+
+    Attributes:
+        id: of the run; with a key that is taken that of the earlier run.
+        template: what was asked for.
+        is_new: whether this made the run.
+    """
+
+    id: str
+    template: RunTemplate
+    is_new: bool
+
+
+def summary_of(taken: Taken) -> RunSummary:
+    """Return a run that was just made, as it was stored."""
+    template = taken.template
+    date_text = template.session_date
+    return RunSummary(
+        id=taken.id,
+        task=template.task,
+        state=RunState(template.state),
+        priority=template.priority,
+        executor=template.executor,
+        tags=tuple(from_json(template.tags)),
+        key=template.key,
+        due_at=from_micros(template.due_at),
+        fire_at=instant(template.fire_at),
+        session_date=None if date_text is None else date.fromisoformat(date_text),
+        schedule_id=template.schedule_id,
+        event_id=template.event_id,
+        batch_id=template.batch_id,
+        cause=template.cause,
+        attempt=0,
+        max_attempts=template.max_attempts,
+        worker_id=None,
+        submitted_at=from_micros(template.submitted_at),
+        started_at=None,
+        finished_at=None,
+        error=None,
+        reason=None,
+        hold=template.hold,
+        requested_by=template.requested_by,
+        cancel_requested_at=None,
+    )
 
 
 class Intake:
@@ -65,12 +115,26 @@ class Intake:
         run_id: str | None = None,
     ) -> str:
         """Store one run; see `App.submit`; return its id. A `run_id` that is taken makes no second run."""
+        return self.take(task, payload, options, connection, run_id).id
+
+    def take(
+        self,
+        task: TaskDefinition,
+        payload: Mapping[str, Any] | None,
+        options: Options,
+        connection: Any = None,
+        run_id: str | None = None,
+    ) -> Taken:
+        """Store one run as `submit`; return what was stored."""
         template = self._door.template(task, options)
         item = self._door.item(task, payload)
         if run_id is not None:
             check_text("task_id", run_id, 200)
+            if run_id in self._store.runs.states([run_id]):
+                return Taken(run_id, template, False)
             item = item._replace(id=run_id)
-        return self._put([item], template, connection)[0]
+        stored = self._put([item], template, connection)[0]
+        return Taken(stored, template, stored == item.id)
 
     def submit_many(
         self,
@@ -122,6 +186,11 @@ class Intake:
                 template.submitted_at,
             )
             self._store.queue.submit(template, items, connection)
+            if who_asks() is not None:
+                told = {"task": task.name, "name": batch.name, "size": batch.size}
+                self._store.audit.append_on(
+                    connection, "batch.submitted", "batch", batch_id, after=told
+                )
         if template.state == "pending":
             self._store.queue.exchange()
         elif template.hold is None:
@@ -131,9 +200,38 @@ class Intake:
     def _put(self, items: list[RunItem], template: RunTemplate, connection: Any) -> list[str]:
         if connection is not None:
             connection = _core_connection(connection, self._store)
-        ids = self._store.queue.submit(template, items, connection)
+        if who_asks() is None:
+            ids = self._store.queue.submit(template, items, connection)
+        elif connection is not None:
+            ids = self._put_by_hand(items, template, connection)
+        else:
+            with self._store.database.writing(news=True) as own:
+                ids = self._put_by_hand(items, template, own)
+            if template.state == "pending":
+                self._store.queue.exchange()
         if template.state == "scheduled" and template.hold is None:
             self._due(template.due_at)
+        return ids
+
+    def _put_by_hand(
+        self, items: list[RunItem], template: RunTemplate, connection: Any
+    ) -> list[str]:
+        """Store what somebody at a door asks for, with the record of it; what code does has none."""
+        ids = self._store.queue.submit(template, items, connection)
+        if ids[0] != items[0].id:
+            # The key is that of an earlier run: nothing was done.
+            return ids
+        told: dict[str, Any] = {
+            "task": template.task,
+            "state": template.state,
+            "due_at": template.due_at,
+            "priority": template.priority,
+        }
+        if template.key is not None:
+            told["key"] = template.key
+        if len(ids) > 1:
+            told["runs"] = len(ids)
+        self._store.audit.append_on(connection, "run.submitted", "run", ids[0], after=told)
         return ids
 
     def trigger_event(self, event_type: str, data: dict[str, Any], connection: Any) -> list[str]:

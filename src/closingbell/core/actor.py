@@ -103,6 +103,17 @@ def _acting(actor: Actor) -> Iterator[Actor]:
         _current.reset(token)
 
 
+@contextmanager
+def giving_reason(reason: str | None) -> Iterator[None]:
+    """Let what is done in the `with` block have a reason; None changes nothing."""
+    actor = _current.get()
+    if actor is None or reason is None:
+        yield
+        return
+    with _acting(actor._replace(reason=reason)):
+        yield
+
+
 def signed(act: Callable[_P, _R]) -> Callable[_P, _R]:
     """Return an act that stays that of who is at work now, whenever it is done."""
     actor = _current.get()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
+
+from closingbell.core.run import FINAL_STATES
 
 
 class Batch(NamedTuple):
@@ -36,3 +38,16 @@ class BatchProgress(NamedTuple):
     counts: Mapping[str, int]
     first_started_at: datetime | None
     last_finished_at: datetime | None
+
+
+def eta(progress: BatchProgress, now: datetime) -> timedelta | None:
+    """Return how long until all runs of a batch have ended, at the pace so far.
+
+    None while none has ended, and when all have.
+    """
+    counts = progress.counts
+    ended = sum(counts.get(state, 0) for state in FINAL_STATES)
+    left = sum(counts.values()) - ended
+    if progress.first_started_at is None or not ended or not left:
+        return None
+    return max(now - progress.first_started_at, timedelta()) * left / ended

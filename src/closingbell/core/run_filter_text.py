@@ -189,8 +189,8 @@ def _take(said: dict[str, Any], term: _Term, zone: tzinfo) -> None:
     attribute = FIELDS.get(term.field)
     if attribute is None:
         near = near_name(term.field, FIELDS)
-        hint = f"did you mean {near!r}? Otherwise" if near else f"one of {', '.join(FIELDS)};"
-        raise FilterError(f"{term.field}:", f"{hint} put text to look for in double quotes")
+        hint = f"a field (did you mean {near!r}?)" if near else f"one of {', '.join(FIELDS)}"
+        raise FilterError(f"{term.field}:", f"{hint}, or text to look for in double quotes")
     value: Any = term.value
     if term.negated:
         if term.field not in _WITHOUT:

@@ -97,6 +97,11 @@ class StoredRunPages:
         with self._snapshot() as connection:
             return self._ids(connection, wanted, after, limit)
 
+    def of(self, run_ids: list[str]) -> list[RunSummary]:
+        """Return the runs of these ids that are stored, in the order of the ids."""
+        with self._database.reading() as connection:
+            return self._summaries(connection, run_ids)
+
     @contextmanager
     def _snapshot(self) -> Iterator[Connection]:
         with self._database.reading() as connection, translated():
@@ -182,7 +187,7 @@ class StoredRunPages:
         for start in range(0, len(ids), _CHUNK):
             chunk = query.where(runs.c.id.in_(ids[start : start + _CHUNK]))
             rows.update((row.id, row) for row in connection.execute(chunk))
-        return [_summary(rows[run_id]) for run_id in ids]
+        return [_summary(rows[run_id]) for run_id in ids if run_id in rows]
 
 
 def _looks(way: Way, ranges: list[tuple[str, str]]) -> list[_Look]:
