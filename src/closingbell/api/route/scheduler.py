@@ -284,8 +284,9 @@ def _scheduler(app: App) -> TaskScheduler:
 
 
 def _ended(row: dict[str, Any], masked: dict[str, tuple[str, ...]]) -> EndedTask:
-    payload = mask(row["payload"], masked.get(row["task_name"], ()))
-    return EndedTask(**{**row, "payload": payload})
+    hidden = masked.get(row["task_name"], ())
+    shown = {name: mask(row[name], hidden) for name in ("payload", "result")}
+    return EndedTask(**{**row, **shown})
 
 
 def _status_of_plan(task_id: str, app: App) -> WaitingTask | RegisteredTask:

@@ -25,6 +25,7 @@ from closingbell.store.schedule_book import version_of
 from closingbell.triggers import Blackout, trigger_from_dict
 from closingbell.wire.instant import Instant, aware
 from closingbell.wire.page import Page
+from closingbell.wire.run import RunInfo
 from closingbell.wire.schedule import (
     BlackoutWindow,
     ClashInfo,
@@ -162,6 +163,31 @@ def resume_schedule(
     given = request or ResumeRequest()
     ScheduleBook(app).resume(schedule_id, catch_up=given.catch_up, reason=given.reason)
     return _told(schedule_id, app, response)
+
+
+@router.post(
+    "/{schedule_id:path}/run-now",
+    status_code=201,
+    operation_id="run_schedule_now",
+    summary="Run a schedule's task at once, beside its firings",
+    dependencies=[needs(Role.OPERATOR)],
+    responses={
+        **problems(404, 409, 415, 422),
+        201: {"headers": {"Location": {"schema": {"type": "string"}}}},
+    },
+)
+def run_schedule_now(
+    schedule_id: _ScheduleId, app: _App, response: Response, request: Because | None = None
+) -> RunInfo:
+    """Store a run for now, with the schedule's payload, priority and tags.
+
+    Its `requested_by` says who asked; the overlap policy counts it like any other run.
+    """
+    run_id = ScheduleBook(app).run_now(schedule_id, None if request is None else request.reason)
+    response.headers["Location"] = f"{PREFIX}/runs/{run_id}"
+    run = app.get_run(run_id)
+    masked = app.store.masks.all().get(run.task, ())
+    return RunInfo.whole(run, masked, app.machinery.explain_run(run_id))
 
 
 @router.get(
