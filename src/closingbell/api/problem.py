@@ -26,6 +26,7 @@ STATUSES: tuple[tuple[type[errors.ClosingbellError], int], ...] = (
     (errors.VersionMismatch, 412),
     (errors.StateError, 409),
     (errors.RequestInProgress, 409),
+    (errors.ServiceBusy, 503),
     (errors.PayloadTooLarge, 413),
     (errors.BodyTooLarge, 413),
     (errors.HostRefused, 421),
@@ -83,7 +84,7 @@ def refuse(_request: Request, error: Exception) -> JSONResponse:
     headers: dict[str, str] = {}
     if isinstance(error, (errors.NotSignedIn, errors.SignInRefused)):
         headers["WWW-Authenticate"] = 'Bearer realm="closingbell"'
-    if isinstance(error, (errors.TooManyRequests, errors.RequestInProgress)):
+    if isinstance(error, (errors.TooManyRequests, errors.RequestInProgress, errors.ServiceBusy)):
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
     fields = {name: value for name, value in error.fields.items() if name not in _OWN}
     return problem_response(status_of(error), str(error), error.code, fields, headers)

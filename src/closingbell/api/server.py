@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from closingbell.api.application import create_api
 from closingbell.api.patience import PatientProtocol
+from closingbell.api.stream.hub import Hub
 from closingbell.core.error import ServerAddressError
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class ApiServer:
             limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE_S,
         )
-        server = _Server(config, self._started)
+        server = _Server(config, self._started, self.api.state.stream)
         self._server, self._loop = server, loop
         await server.serve([self._socket])
 
@@ -160,13 +161,18 @@ class ApiServer:
 class _Server(uvicorn.Server):
     """Says when it has begun, and lets the application end its streams before it waits for them."""
 
-    def __init__(self, config: uvicorn.Config, started: threading.Event) -> None:
+    def __init__(self, config: uvicorn.Config, started: threading.Event, hub: Hub) -> None:
         super().__init__(config)
         self._begun = started
+        self._hub = hub
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._begun.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._hub.end()
+        await super().shutdown(sockets)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1275,6 +1275,17 @@ class BackupError(TradingError):
         self.problem = problem
 
 
+class ArchiveError(TradingError):
+    """What is old could not be put into the archive; it stays in the database."""
+
+    code = "archive_failed"
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"nothing was pruned: {path} cannot be written or read: {problem}")
+        self.path = path
+        self.problem = problem
+
+
 class RestoreError(TradingError):
     """A copy of the database could not be restored; nothing was changed."""
 

@@ -15,6 +15,7 @@ from closingbell.store.alert_rules import StoredAlertRules
 from closingbell.store.alerts import StoredAlerts
 from closingbell.store.announcer import Announcer
 from closingbell.store.approvals import StoredApprovals
+from closingbell.store.archive import StoredArchive
 from closingbell.store.audit import StoredAudit
 from closingbell.store.backtests import StoredBacktests
 from closingbell.store.batches import StoredBatches
@@ -28,6 +29,7 @@ from closingbell.store.foreign import StoredForeign
 from closingbell.store.glance import StoredGlance
 from closingbell.store.history import StoredHistory
 from closingbell.store.holding import Holding
+from closingbell.store.idempotency import StoredRequests
 from closingbell.store.ledger import StoredLedger
 from closingbell.store.maintenance import StoredMaintenance
 from closingbell.store.manifest import StoredManifest
@@ -92,7 +94,9 @@ class Store:
         tokens: what programs come in with.
         web_sessions: browsers that are signed in.
         sign_in_codes: what is good for one sign-in.
+        requests: what may be sent again, and what it was answered.
         retention: pruning.
+        archive: what is kept of what is pruned.
         ledger: accounts, orders and entries.
         desk_pages: the same, page by page, for people.
         manifest: which files of bars are the truth.
@@ -141,6 +145,7 @@ class Store:
         self.tokens = StoredTokens(database, self.audit)
         self.web_sessions = StoredWebSessions(database, self.audit)
         self.sign_in_codes = StoredSignInCodes(database, self.audit)
+        self.requests = StoredRequests(database)
         self.retention = Retention(database)
         self.announcer = Announcer(self.events, clock)
         holding = Holding(database)
@@ -149,6 +154,7 @@ class Store:
         self.manifest = StoredManifest(database, self.announcer, self.audit)
         self.backtests = StoredBacktests(database, self.audit)
         self.maintenance = StoredMaintenance(database, holding)
+        self.archive = StoredArchive(database, clock, holding, self.masks)
 
     def prepare(self, upgrade: bool = True) -> str | None:
         """Make the schema present and current; see `migrate.prepare`."""
