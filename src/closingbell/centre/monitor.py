@@ -177,13 +177,13 @@ def _raise_alerts(
         message = f"task {name!r} failed elsewhere"
         alerts.put(
             f"{task_id}:1:task_failure", "task_failure", message, now,
-            task=name, run_id=task_id, data=error,
+            severity="ERROR", task=name, run_id=task_id, data=error, about=name,
         )  # fmt: skip
     if seconds > machinery.settings.long_execution_s:
         message = f"task {name!r} took {seconds:.1f} s"
         alerts.put(
             f"{task_id}:1:long_execution", "long_execution", message, now,
-            task=name, run_id=task_id, data={"execution_time": seconds},
+            task=name, run_id=task_id, data={"execution_time": seconds}, about=name,
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+from closingbell.core.call import Call
 from closingbell.core.task import TaskDefinition
 
 
@@ -42,6 +43,12 @@ class StandIn(Protocol):
 
     def task_status(self) -> dict[str, dict[str, Any]]:
         """Return how each task stands."""
+        ...
+
+    def send_alert(
+        self, message: str, severity: str, call: Call | None, data: Mapping[str, Any]
+    ) -> None:
+        """Note an alert that a task sends."""
         ...
 
 

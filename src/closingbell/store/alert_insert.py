@@ -40,7 +40,9 @@ def raise_on(
         raised_at=now,
         last_at=now,
     )
-    again = {name: fresh.excluded[name] for name in ("run_id", "data", "note", "last_at")}
+    again = {
+        name: fresh.excluded[name] for name in ("run_id", "message", "data", "note", "last_at")
+    }
     connection.execute(
         fresh.on_conflict_do_update(
             index_elements=["subject"],

@@ -42,22 +42,24 @@ class StoredAlerts:
         task: str | None = None,
         run_id: str | None = None,
         data: dict[str, Any] | None = None,
+        about: str | None = None,
     ) -> bool:
         """Store an alert; one with the same id is not stored again. Returns whether it was new.
 
-        One whose subject (its type, task, severity and message) is open is counted on the open
-        alert.
+        One of the same type that is about the same, and is open, is counted on the open alert;
+        `about` is, if not given, its task, severity and message.
         """
         with self._database.writing() as connection:
             told = connection.execute(select(alerts.c.id).where(alerts.c.id == alert_id)).first()
             if told is not None:
                 return False
             level, text = severity.upper(), storable(message)
+            of = subject_of(kind, about or ":".join((task or "", level, text)))
             raise_on(
                 connection,
                 alert_id,
                 kind,
-                subject_of(kind, task or "", level, text),
+                of,
                 text,
                 now,
                 severity=level,

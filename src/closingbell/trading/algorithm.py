@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from closingbell.core.alert import SEVERITIES
 from closingbell.core.call import Call
 from closingbell.core.clock import Clock
 from closingbell.core.context import Context
@@ -42,9 +43,6 @@ from closingbell.trading.trade import Trade, trade_of
 
 if TYPE_CHECKING:
     from closingbell.trading.desk import Desk
-
-#: How urgent an alert is.
-SEVERITIES = ("INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class Algorithm(ContextNames, JournalCalls, MarketCalls):

@@ -125,12 +125,15 @@ class RegisteredTask(BaseModel):
 class SchedulerAlert(BaseModel):
     """Something that a person must see."""
 
+    id: str
     type: str
     task_id: str | None
     task_name: str | None
     timestamp: datetime
     severity: str
     message: str
+    count: int
+    acknowledged_by: str | None
     error: str | None = None
     execution_time: float | None = None
 
