@@ -106,6 +106,8 @@ class WorkerRuntime:
         )
         self._guardian: Any = None
         self._upkeep: Upkeep | None = None
+        self._archiver: threading.Thread | None = None
+        self._halting = threading.Event()
 
     def _make_executors(self) -> dict[str, Executor]:
         from closingbell.executor.asynchronous import AsyncExecutor
@@ -262,8 +264,11 @@ class WorkerRuntime:
         self._recorder.flush()
 
     def _halt(self) -> None:
+        self._halting.set()
         if self._upkeep is not None:
             self._upkeep.stop()
+        if self._archiver is not None:
+            self._archiver.join(timeout=10)
         if self._guardian is not None:
             self._guardian.stop()
         for executor in self._executors.values():
@@ -287,6 +292,9 @@ class WorkerRuntime:
 
     def _prune(self) -> bool:
         """Delete what is old, for a moment; return whether there is more."""
+        if self._settings.archive is not None:
+            self._archive(self._settings.archive)
+            return False
         settings, retention = self._settings, self._store.retention
         now = self._clock.micros()
         enough = self._clock.monotonic() + _PRUNE_S
@@ -300,8 +308,39 @@ class WorkerRuntime:
                     return True
         kept = now - round(settings.retention_s * 1_000_000)
         ticks = now - round(settings.firing_retention_s * 1_000_000)
-        retention.prune_facts({"events": kept, "alerts": kept, "firings": ticks}, now)
+        self._prune_rest({"events": kept, "alerts": kept, "firings": ticks}, now)
+        return False
+
+    def _archive(self, root: str) -> None:
+        """Archive and prune on a thread of its own: an object store may be slow, a lease may not."""
+        if self._archiver is not None and self._archiver.is_alive():
+            return
+        from closingbell.store.archive import Cut
+
+        settings, now = self._settings, self._clock.micros()
+        kept = now - round(settings.retention_s * 1_000_000)
+        ticks = now - round(settings.firing_retention_s * 1_000_000)
+        own = {
+            task.name: now - task.retention // timedelta(microseconds=1)
+            for task in self._registry
+            if task.retention is not None
+        }
+
+        def archive() -> None:
+            try:
+                cut = Cut(own, kept, ticks)
+                self._store.archive.archive(root, cut, lambda: not self._halting.is_set())
+                if not self._halting.is_set():
+                    # What is archived is gone by now; days that are not whole stay with the rest.
+                    self._prune_rest({"events": 0, "alerts": 0, "firings": 0, "batches": kept}, now)
+            except Exception as problem:
+                _log.error("%s; it will be tried again in a minute", problem)
+
+        self._archiver = threading.Thread(target=archive, name="closingbell-archive", daemon=True)
+        self._archiver.start()
+
+    def _prune_rest(self, before: Mapping[str, int], now: int) -> None:
+        self._store.retention.prune_facts(before, now)
         self._store.performance.prune({width: now - s * 1_000_000 for width, s in KEPT.items()})
         week = 7 * 86_400 * 1_000_000
         self._store.workers.forget(self._store.queue.machine_micros() - week)
-        return False

@@ -10,7 +10,9 @@ from closingbell.cli.failure import CheckFailed, guarded
 from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
 
 if TYPE_CHECKING:
+    from closingbell.app import App
     from closingbell.cli.output import Output
+    from closingbell.store.archive import Cut
     from closingbell.store.store import Store
 
 db_commands = typer.Typer(help="Upgrade, verify, copy, restore or archive the database.")
@@ -197,3 +199,121 @@ def _store(database: str | None, target: str | None) -> Store:
     from closingbell.store.store import open_store
 
     return open_store(app_of_settings(database, target).settings.database, SystemClock())
+
+
+@db_commands.command()
+@guarded
+def archive(
+    before: Annotated[
+        str | None,
+        typer.Option(
+            "--before",
+            metavar="DATE",
+            help="Archive what ended before this day of UTC; default as the retention settings say.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many rows there are, and do nothing.")
+    ] = False,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Put what is old into Parquet files, then prune it. A service does it by itself.
+
+    The setting `archive` says where. Without --app the tasks' own retention is not known, and
+    the setting counts for all.
+    """
+    from closingbell.cli.access import app_of_settings, require_database
+    from closingbell.cli.output import Output
+    from closingbell.core.error import SettingError
+
+    app = app_of_settings(database, app_target)
+    require_database(app)
+    root = app.settings.archive
+    if root is None:
+        raise SettingError("archive", None, "a folder or an address: nowhere is set to archive to")
+    cut = _cut(app, app_target, before)
+    out = Output(as_json)
+    store = _store(database, app_target)
+    try:
+        if dry_run:
+            counts = store.archive.due(cut)
+        else:
+            counts = store.archive.archive(root, cut)
+            if any(counts.values()):
+                _record(store, "database.archived", archive=root, rows=counts)
+    finally:
+        store.close()
+    if as_json:
+        out.document({"archive": root, "dry_run": dry_run, "rows": counts})
+        return
+    for name, count in counts.items():
+        out.say(f"{name:<14} {count} rows")
+    out.note(f"{'would go' if dry_run else 'went'} to {root}")
+
+
+@db_commands.command()
+@guarded
+def archived(
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List the files of the archive, as this database knows them."""
+    from closingbell.cli.access import app_of_settings, require_database
+    from closingbell.cli.output import Output
+    from closingbell.core.clock import from_micros
+
+    app = app_of_settings(database, app_target)
+    require_database(app)
+    out = Output(as_json, app.settings.timezone)
+    store = _store(database, app_target)
+    try:
+        files = store.archive.files()
+    finally:
+        store.close()
+    for row in files:
+        for name in ("first_at", "last_at", "begun_at"):
+            row[name] = None if row[name] is None else from_micros(row[name])
+    if as_json:
+        out.document({"archive": app.settings.archive, "files": files})
+        return
+    columns = ("kind", "month", "state", "rows", "bytes", "first_at", "last_at", "file")
+    out.table(columns, [[row[name] for name in columns] for row in files], "nothing is archived")
+
+
+def _cut(app: App, app_target: str | None, before: str | None) -> Cut:
+    from datetime import UTC, date, datetime, time, timedelta
+
+    from closingbell.core.clock import to_micros
+    from closingbell.core.error import SettingError
+    from closingbell.store.archive import Cut
+
+    now = app.clock.micros()
+    if before is not None:
+        try:
+            day = date.fromisoformat(before)
+        except ValueError as problem:
+            raise SettingError("--before", before, "a day such as 2026-10-01") from problem
+        at = to_micros(datetime.combine(day, time(), UTC))
+        if at > now:
+            raise SettingError("--before", before, "a day that is not to come")
+        return Cut({}, at, at)
+    own: dict[str, int] = {}
+    if app_target is not None:
+        from closingbell.cli.target import load_app
+
+        own = {
+            task.name: now - task.retention // timedelta(microseconds=1)
+            for task in load_app(app_target).registry
+            if task.retention is not None
+        }
+    settings = app.settings
+    return Cut(
+        own,
+        now - round(settings.retention_s * 1_000_000),
+        now - round(settings.firing_retention_s * 1_000_000),
+    )

@@ -73,7 +73,8 @@ class Retention:
         """Delete what is old: events, alerts, messages, firings, rate entries, empty batches.
 
         Args:
-            before: for "events", "alerts" and "firings", the instant before which to delete.
+            before: for "events", "alerts" and "firings", the instant before which to delete; for
+                "batches" too, where it is not that of events.
             now: the desk's time.
         """
         # Tasks may count one bucket over different windows: the longest decides.
@@ -93,7 +94,7 @@ class Retention:
                 delete(firings).where(firings.c.fire_at < before["firings"]),
                 delete(rate_uses).where(rate_uses.c.used_at < now - window),
                 delete(batches).where(
-                    batches.c.created_at < before["events"],
+                    batches.c.created_at < before.get("batches", before["events"]),
                     ~exists().where(runs.c.batch_id == batches.c.id),
                 ),
             ]

@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 # They register the desk's tables and triggers in the metadata.
 import closingbell.store.append_only
+import closingbell.store.archive_schema
 import closingbell.store.audit_schema
 import closingbell.store.door_schema
 import closingbell.store.trading_schema  # noqa: F401

@@ -178,6 +178,30 @@ def upgrade() -> None:
         sa.UniqueConstraint("hash"),
     )
     op.create_table(
+        "archives",
+        sa.Column("file", _WORD, nullable=False),
+        sa.Column("kind", _WORD, nullable=False),
+        sa.Column("month", _WORD, nullable=False),
+        sa.Column("state", _WORD, nullable=False),
+        sa.Column("rows", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("sha256", _WORD, nullable=True),
+        sa.Column("first_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_seq", sa.BigInteger(), nullable=True),
+        sa.Column("begun_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('runs', 'events', 'firings', 'alerts', 'notifications', 'audit')",
+            name="archives_kind_known",
+        ),
+        sa.CheckConstraint("state IN ('begun', 'written', 'done')", name="archives_state_known"),
+        sa.CheckConstraint(
+            "state = 'begun' OR sha256 IS NOT NULL", name="archives_written_has_its_sum"
+        ),
+        sa.PrimaryKeyConstraint("file"),
+    )
+    op.create_index("archives_month", "archives", ["kind", "month", "file"], unique=False)
+    op.create_table(
         "attempts",
         sa.Column("run_id", _WORD, nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
