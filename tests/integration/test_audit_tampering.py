@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from closingbell.cli.main import commands
 from closingbell.core.actor import acting_as
 from closingbell.core.audit import Head
+from closingbell.store.audit_schema import audit_records
 from tests.conformance.desk import Desk
 
 #: What a hand runs, one statement after the other.
@@ -141,6 +142,48 @@ def test_edit_by_hand_is_found_and_named(
     assert (code, said["ok"]) == (1, False)
     named = [(f["problem"], f["seq"], f["until"]) for f in said["findings"]]
     assert sorted(named) == sorted(expected)
+
+
+_COLUMNS = {
+    "acted_at": "acted_at - 1",
+    "actor": "'eve'",
+    "actor_kind": "'system'",
+    "action": "'schedule.removed'",
+    "target_kind": "'run'",
+    "target_id": "'t'",
+    "reason": "'another'",
+    "before_json": "'{}'",
+    "after_json": "NULL",
+    "previous_hash": f"'{'c' * 64}'",
+    "hash": f"'{'d' * 64}'",
+}
+
+
+def test_every_column_of_every_record_is_kept_by_the_chain(
+    desk: Desk, edit: Edit, store_address: str
+) -> None:
+    assert {column.name for column in audit_records.c} == {"seq", *_COLUMNS}
+    records = list(desk.store.audit.walk())
+    edit("DELETE FROM facts WHERE name = 'no such fact'")
+    engine = sa.create_engine(store_address)
+    for record in records:
+        for column, value in _COLUMNS.items():
+            with engine.begin() as connection:
+                was = connection.exec_driver_sql(
+                    f"SELECT {column} FROM audit_records WHERE seq = {record.seq}"
+                ).scalar_one()
+                connection.exec_driver_sql(
+                    f"UPDATE audit_records SET {column} = {value} WHERE seq = {record.seq}"
+                )
+            findings = desk.store.audit.verify().findings
+            named = {finding.seq for finding in findings if finding.problem == "altered"}
+            assert named == {record.seq}, (record.seq, column)
+            desk.store.close()
+            statement = sa.text(f"UPDATE audit_records SET {column} = :was WHERE seq = :seq")
+            with engine.begin() as connection:
+                connection.execute(statement, {"was": was, "seq": record.seq})
+    engine.dispose()
+    assert verified(store_address)[1]["ok"] is True
 
 
 def test_record_put_in_between_is_found_though_all_others_were_renumbered(

@@ -27,6 +27,8 @@ _FORM = "closingbell audit 1"
 
 #: Among so many damaged records it is looked which is which; beyond, each is only named.
 _MOST_COMPARED = 200
+#: So many records are named one by one; what else is wrong is counted, whatever the chain's length.
+MOST_NAMED = 10_000
 
 
 class AuditRecord(NamedTuple):
@@ -236,6 +238,9 @@ class _Walk:
         self._altered: dict[int, AuditRecord] = {}
         self._gaps: list[tuple[int, int]] = []
         self._other: list[Finding] = []
+        #: What is beyond what is named: how many, the first and the last, by problem.
+        self._more: dict[Problem, tuple[int, int, int]] = {}
+        self._last_altered = 0
 
     def step(self, record: AuditRecord, head: Head | None) -> None:
         """Look at the next record."""
@@ -246,9 +251,13 @@ class _Walk:
             return
         gap = seq > last.seq + 1
         if gap:
-            self._gaps.append((last.seq + 1, seq - 1))
+            self._miss(last.seq + 1, seq - 1)
         if record.digest() != record.hash:
-            self._altered[seq] = record
+            self._last_altered = seq
+            if len(self._altered) < MOST_NAMED:
+                self._altered[seq] = record
+            else:
+                self._count(Problem.ALTERED, seq, seq)
         elif record.previous != last.hash and not gap:
             self._unlinked(record)
         if record.action == RESTARTED:
@@ -271,7 +280,7 @@ class _Walk:
         if record.previous == self._before_last:
             text = f"record {seq - 1} was put between {seq - 2} and {seq}"
             self._say(Problem.INSERTED, seq - 1, text)
-        elif seq - 1 not in self._altered:
+        elif seq - 1 != self._last_altered:
             text = (
                 f"record {seq} does not follow record {seq - 1}: one of the two was written anew"
                 if seq > 1
@@ -296,9 +305,25 @@ class _Walk:
                 yield _finding(Problem.MOVED, seq, f"record {seq} was record {was}")
         for first, last in self._gaps:
             yield Finding(Problem.MISSING, first, last, f"{_span(first, last)} missing")
+        for problem, (count, first, last) in self._more.items():
+            text = f"{count} more places from record {first} to {last} are {problem}"
+            yield Finding(problem, first, last, text)
+
+    def _miss(self, first: int, last: int) -> None:
+        if len(self._gaps) < MOST_NAMED:
+            self._gaps.append((first, last))
+        else:
+            self._count(Problem.MISSING, first, last)
 
     def _say(self, problem: Problem, seq: int, sentence: str) -> None:
-        self._other.append(_finding(problem, seq, sentence))
+        if len(self._other) < MOST_NAMED:
+            self._other.append(_finding(problem, seq, sentence))
+        else:
+            self._count(problem, seq, seq)
+
+    def _count(self, problem: Problem, first: int, last: int) -> None:
+        count, begin, _ = self._more.get(problem, (0, first, last))
+        self._more[problem] = count + 1, begin, last
 
 
 def _end_findings(walk: _Walk, head: Head | None) -> Iterator[Finding]:

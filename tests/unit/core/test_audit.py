@@ -329,3 +329,20 @@ def test_finding_says_what_it_found_in_a_sentence() -> None:
     assert verify(records, end(records)).findings == (
         Finding(Problem.MISSING, 2, 2, "record 2 is missing"),
     )
+
+
+def test_chain_that_is_wrong_everywhere_is_told_in_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("closingbell.core.audit.MOST_NAMED", 50)
+    records = chain(1_000)
+    spoiled = [r._replace(actor="eve") for r in records]
+    findings = verify(spoiled, end(records)).findings
+    assert len(findings) == 51
+    assert findings[-1][:3] == (Problem.ALTERED, 51, 1_000)
+    assert findings[-1].sentence == "950 more places from record 51 to 1000 are altered"
+    gaps = verify(records[::2], end(records)).findings
+    assert sum(1 for one in gaps if one.problem is Problem.MISSING) == 51
+    behind = verify(records, Head(1, records[0].hash)).findings
+    assert {one.problem for one in behind} == {Problem.INSERTED}
+    assert len(behind) == 51
