@@ -1,4 +1,4 @@
-"""`events` and `alerts`: what happened, and what a person must see."""
+"""`events`: what happened."""
 
 from __future__ import annotations
 
@@ -40,37 +40,3 @@ def events(
         return
     rows = [(row["happened_at"], row["type"], row["runs"], row["data"]) for row in found]
     out.table(("happened", "type", "runs", "data"), rows, "no event is stored")
-
-
-@guarded
-def alerts(
-    kind: Annotated[str | None, typer.Option("--type", help="Only alerts of this type.")] = None,
-    clear: Annotated[
-        bool, typer.Option("--clear", help="Clear them, after they were listed.")
-    ] = False,
-    app_target: AppTarget = None,
-    database: DatabaseAddress = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """List the alerts that nobody cleared, oldest first."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
-
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    cleared = 0
-    with opened(app):
-        found = app.store.alerts.open(kind)
-        if clear:
-            cleared = app.store.alerts.clear(app.clock.micros(), kind)
-    if as_json:
-        out.document({"alerts": found, "cleared": cleared})
-        return
-    rows = [
-        (row["raised_at"], row["severity"], row["type"], row["message"], row["run_id"])
-        for row in found
-    ]
-    out.table(("raised", "severity", "type", "message", "run"), rows, "no alert is open")
-    if clear:
-        out.note(f"{cleared} cleared")

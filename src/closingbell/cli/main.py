@@ -7,13 +7,14 @@ from collections.abc import Callable
 import typer
 
 import closingbell.cli.approval  # noqa: F401  (adds its commands to those of a run)
+from closingbell.cli.alerts import alert_commands, alerts
 from closingbell.cli.audit import audit_commands
 from closingbell.cli.backtest import backtest_commands
 from closingbell.cli.data import data_commands
 from closingbell.cli.db import db_commands
 from closingbell.cli.demo import demo
 from closingbell.cli.doctor import doctor
-from closingbell.cli.facts import alerts, events
+from closingbell.cli.facts import events
 from closingbell.cli.failure import EXIT_CODES_HELP, guarded
 from closingbell.cli.metrics import metrics
 from closingbell.cli.option import AsJson, Debug
@@ -72,6 +73,7 @@ for panel, members in _plain.items():
 commands.add_typer(backtest_commands, name="backtest", rich_help_panel=_WORK, no_args_is_help=True)
 commands.add_typer(run_commands, name="run", rich_help_panel=_SEE, no_args_is_help=True)
 commands.add_typer(schedule_commands, name="schedule", rich_help_panel=_SEE, no_args_is_help=True)
+commands.add_typer(alert_commands, name="alert", rich_help_panel=_SEE, no_args_is_help=True)
 commands.add_typer(audit_commands, name="audit", rich_help_panel=_SEE, no_args_is_help=True)
 commands.add_typer(data_commands, name="data", rich_help_panel=_KEEP, no_args_is_help=True)
 commands.add_typer(db_commands, name="db", rich_help_panel=_KEEP, no_args_is_help=True)

@@ -27,7 +27,7 @@ EVERY = dict(every_command(typer.main.get_command(commands)))
 
 def test_commands_are_those_that_were_promised() -> None:
     assert {" ".join(path) for path in EVERY} == {
-        "alerts", "audit export", "audit list", "audit verify", "backtest", "backtest compare", "backtest firings", "backtest html", "backtest list",
+        "alert ack", "alert clear", "alert rules", "alert test-channel", "alerts", "audit export", "audit list", "audit verify", "backtest", "backtest compare", "backtest firings", "backtest html", "backtest list",
         "backtest rm", "backtest show", "backtest trades", "data actions", "data archive", "data check",
         "data import", "data list", "data show", "db backup", "db restore", "db upgrade", "db verify", "demo", "doctor", "event", "events", "metrics", "run approve", "run cancel",
         "run logs", "run reject", "run retry", "run show", "run waiting", "runs", "schedule history", "schedule list",
