@@ -46,6 +46,7 @@ _TABLE_NOTES = {
     "event_triggers": "What starts when an event happens.",
     "events": "Every event that was triggered, and how many runs it started.",
     "workers": "Who worked on this store, and until when its lease lasts.",
+    "alert_rules": "What is watched, and who is told: rules that code declares or people made.",
     "alerts": "What a person must see, until somebody clears it.",
     "alembic_version": "The schema's revision.",
 }
@@ -711,11 +712,7 @@ def _first(thing: Any) -> str:
     return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
 
 
-_SCHEMA_FILES = (
-    "src/closingbell/store/schema.py",
-    "src/closingbell/store/trading_schema.py",
-    "src/closingbell/store/audit_schema.py",
-)
+_SCHEMA_FILES = sorted((ROOT / "src/closingbell/store").glob("*schema.py"))
 
 
 def _table_comments() -> dict[str, str]:
@@ -723,7 +720,7 @@ def _table_comments() -> dict[str, str]:
     found: dict[str, str] = {}
     waiting: list[str] = []
     begun = False
-    for line in (line for file in _SCHEMA_FILES for line in (ROOT / file).read_text().splitlines()):
+    for line in (line for file in _SCHEMA_FILES for line in file.read_text().splitlines()):
         if line.startswith("#:"):
             waiting.append(line.removeprefix("#:").strip())
         elif re.match(r"\w+ = Table\(", line):
@@ -753,6 +750,44 @@ def _enum_comments(path: str, name: str) -> dict[str, str]:
     return found
 
 
+def roles_page() -> str:
+    """Every route of the API, with the least role that it asks for."""
+    from tempfile import TemporaryDirectory
+
+    from closingbell import create_app
+    from closingbell.api.application import create_api
+    from closingbell.api.security.authentication import is_public
+    from closingbell.api.security.role_table import route_roles
+    from closingbell.core.role import Role
+
+    with TemporaryDirectory() as folder:
+        api = create_api(create_app(Path(folder) / "unopened.db"))
+        routes = sorted(route_roles(api), key=lambda one: (one.path, one.method))
+    everybody = [f"`{one.method} {one.path}`" for one in routes if is_public(one.path)]
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for route in routes:
+            if is_public(route.path):
+                continue
+            needed = route.role or Role.VIEWER
+            may = ("yes" if role.includes(needed) else "" for role in Role)
+            path = re.sub(r":path\}", "}", route.path)
+            yield (f"`{route.method} {path}`", route.summary or "", *may)
+
+    return f"""{_MADE}
+# Roles
+
+{sentence(" ".join((Role.__doc__ or "").split()))}
+
+A test asks every route as nobody and as each role (`tests/acceptance/test_roles.py`). How somebody shows
+who they are: [security](../concepts/security.md).
+
+Everybody may ask for health and for what it takes to sign in: {", ".join(everybody)}; and may
+show a token to `POST /api/v1/session`.
+
+{table(("Route", "Does", *(role.value for role in Role)), rows())}"""
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "python.md": python_page,
     "algorithm.md": algorithm_page,
@@ -764,6 +799,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "store.md": store_page,
     "venues.md": venues_page,
     "metrics.md": metrics_page,
+    "roles.md": roles_page,
 }
 
 
