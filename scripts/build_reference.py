@@ -359,7 +359,6 @@ def store_page() -> str:
     notes = {**_table_comments(), **_TABLE_NOTES}
     parts = []
     for name, shape in sorted(metadata.tables.items()):
-        assert not any(isinstance(c, UniqueConstraint) for c in shape.constraints), name
         rows = (
             (
                 f"`{column.name}`",
@@ -380,6 +379,11 @@ def store_page() -> str:
             f"- `{', '.join(column.name for column in index.columns)}` is unique where given"
             for index in shape.indexes
             if index.unique
+        ]
+        unique += [
+            f"- `{', '.join(column.name for column in constraint.columns)}` is unique"
+            for constraint in shape.constraints
+            if isinstance(constraint, UniqueConstraint)
         ]
         promised = "\n".join([*checks, *unique, *kept])
         held = f"\nHeld by the database:\n\n{promised}\n" if promised else ""
