@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from closingbell.core.clock import Clock
-from closingbell.monitor.exposition import Planned, Snapshot, Waiting, Worth
+from closingbell.monitor.exposition import Planned, Service, Snapshot, Waiting, Worth
 from closingbell.monitor.window import read_figures
 from closingbell.store.store import Store
 
 _HOUR_US = 3_600_000_000
+_MINUTE_US = 60_000_000
+_MOST_WORKERS = 1_000
 
 
 def take_snapshot(store: Store, clock: Clock) -> Snapshot:
@@ -26,6 +28,30 @@ def take_snapshot(store: Store, clock: Clock) -> Snapshot:
         events=store.load.events(now - _HOUR_US),
         alerts=store.load.alerts(),
         accounts=_worths(store),
+        service=_service(store, now),
+    )
+
+
+def _service(store: Store, now: int) -> Service:
+    from closingbell import __version__
+
+    # Leases are of the machine's clock.
+    lease_end, machine = store.vitals.first_lease_end(), store.queue.machine_micros()
+    slots: dict[str, tuple[int, int]] = {}
+    for worker in store.roster.recent(machine + 1, _MOST_WORKERS):
+        for kind, places in worker.about.get("slots", {}).items():
+            had, taken = slots.get(kind, (0, 0))
+            slots[kind] = had + int(places), taken + worker.used.get(kind, 0)
+    return Service(
+        version=__version__,
+        store=store.dialect,
+        size=store.vitals.size(),
+        audit_records=store.vitals.audit_records(),
+        slots=slots,
+        lease_left_s=None if lease_end is None else (lease_end - machine) / 1_000_000,
+        late_runs=store.glance.runs(now - _MINUTE_US).late,
+        waiting=store.vitals.waiting_notifications(),
+        failed=store.vitals.failed_notifications(now - _HOUR_US),
     )
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 _SECOND = 1_000_000
+#: Of each noun (tasks, schedules, types of events, ...) so many are exposed.
+MOST = 500
 #: Upper bounds of the histograms' buckets, in seconds.
 BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3_600)
 
@@ -51,6 +53,32 @@ class Worth(NamedTuple):
     peak: Decimal
 
 
+class Service(NamedTuple):
+    """Figures about the service itself.
+
+    Attributes:
+        version: of closingbell.
+        store: "sqlite" or "postgresql".
+        size: bytes that the database takes.
+        audit_records: how many were ever made.
+        slots: of all living workers, by kind of executor: places, and how many are taken.
+        lease_left_s: until the first lease of a living worker ends; None = none is alive.
+        late_runs: due for more than a minute, and not begun.
+        waiting: messages that wait to be sent, by channel: how many, and when the first was made.
+        failed: messages of the last hour that were given up, by channel.
+    """
+
+    version: str
+    store: str
+    size: int
+    audit_records: int
+    slots: Mapping[str, tuple[int, int]]
+    lease_left_s: float | None
+    late_runs: int
+    waiting: Mapping[str, tuple[int, int]]
+    failed: Mapping[str, int]
+
+
 class Snapshot(NamedTuple):
     """What is exposed, read at one time. Instants are microseconds since the epoch.
 
@@ -63,6 +91,7 @@ class Snapshot(NamedTuple):
         events: how many happened in the last hour, by type.
         alerts: type, severity and count of those that are open.
         accounts: those that have a snapshot.
+        service: about the service itself.
     """
 
     at: int
@@ -73,6 +102,7 @@ class Snapshot(NamedTuple):
     events: Mapping[str, int]
     alerts: Sequence[tuple[str, str, int]]
     accounts: Sequence[Worth]
+    service: Service
 
 
 class StoreCollector:
@@ -88,12 +118,14 @@ class StoreCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
-        snapshot = self._take()
+        snapshot, left_out = _bounded(self._take())
         yield from _of_figures(snapshot)
         yield from _of_queue(snapshot)
         yield from _of_schedules(snapshot)
         yield from _of_watch(snapshot)
         yield from _of_accounts(snapshot)
+        yield from _of_service(snapshot.service, snapshot.at)
+        yield left_out
 
 
 def expose(take: Callable[[], Snapshot]) -> bytes:
@@ -104,6 +136,94 @@ def expose(take: Callable[[], Snapshot]) -> bytes:
     registry.register(StoreCollector(take))
     written: bytes = generate_latest(registry)
     return written
+
+
+def _bounded(snapshot: Snapshot) -> tuple[Snapshot, Metric]:
+    """Return a snapshot with at most `MOST` of each noun, and a metric of what was left out.
+
+    What a person may make without end (schedules, types of events and alerts) must not grow a
+    scraper's memory without end.
+    """
+    from prometheus_client.core import GaugeMetricFamily
+
+    busiest = sorted(snapshot.figures.items(), key=lambda one: (-one[1].success, one[0]))
+    soonest = sorted(
+        snapshot.schedules,
+        key=lambda one: (one.next_fire_at is None, one.next_fire_at or 0, one.id),
+    )
+    most = sorted(snapshot.events.items(), key=lambda one: (-one[1], one[0]))
+    largest = sorted(snapshot.alerts, key=lambda one: (-one[2], one[0], one[1]))
+    kept = snapshot._replace(
+        figures=dict(sorted(busiest[:MOST])),
+        schedules=sorted(soonest[:MOST]),
+        events=dict(most[:MOST]),
+        alerts=sorted(largest[:MOST]),
+        accounts=snapshot.accounts[:MOST],
+    )
+    left_out = GaugeMetricFamily(
+        "closingbell_left_out",
+        f"What is not among these metrics, as there are more than {MOST}.",
+        labels=["noun"],
+    )
+    for noun in ("figures", "schedules", "events", "alerts", "accounts"):
+        left_out.add_metric([noun], max(len(getattr(snapshot, noun)) - MOST, 0))
+    return kept, left_out
+
+
+def _of_service(service: Service, at: int) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    info = GaugeMetricFamily(
+        "closingbell_build_info", "1; the labels say what runs.", labels=["version", "store"]
+    )
+    info.add_metric([service.version, service.store], 1)
+    yield info
+    yield GaugeMetricFamily(
+        "closingbell_store_size_bytes", "What the database takes.", value=service.size
+    )
+    yield CounterMetricFamily(
+        "closingbell_audit_records", "Acts that were recorded.", value=service.audit_records
+    )
+    yield GaugeMetricFamily(
+        "closingbell_runs_late",
+        "Runs that are due for more than a minute and have not begun.",
+        value=service.late_runs,
+    )
+    slots = GaugeMetricFamily(
+        "closingbell_worker_slots", "Places of all living workers.", labels=["executor"]
+    )
+    used = GaugeMetricFamily(
+        "closingbell_worker_slots_used", "Places that are taken.", labels=["executor"]
+    )
+    for kind, (places, taken) in sorted(service.slots.items()):
+        slots.add_metric([kind], places)
+        used.add_metric([kind], taken)
+    yield from (slots, used)
+    lease = GaugeMetricFamily(
+        "closingbell_lease_left_seconds", "Until the first lease of a living worker ends."
+    )
+    if service.lease_left_s is not None:
+        lease.add_metric([], service.lease_left_s)
+    yield lease
+    waiting = GaugeMetricFamily(
+        "closingbell_notifications_waiting", "Messages that wait to be sent.", labels=["channel"]
+    )
+    age = GaugeMetricFamily(
+        "closingbell_notifications_waiting_age_seconds",
+        "How long the first of them waits.",
+        labels=["channel"],
+    )
+    for channel, (count, since) in sorted(service.waiting.items()):
+        waiting.add_metric([channel], count)
+        age.add_metric([channel], max(at - since, 0) / _SECOND)
+    failed = GaugeMetricFamily(
+        "closingbell_notifications_failed_last_hour",
+        "Messages of the last hour that were given up.",
+        labels=["channel"],
+    )
+    for channel, count in sorted(service.failed.items()):
+        failed.add_metric([channel], count)
+    yield from (waiting, age, failed)
 
 
 def _of_figures(snapshot: Snapshot) -> Iterator[Metric]:

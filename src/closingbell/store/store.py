@@ -54,6 +54,7 @@ from closingbell.store.sqlite_queue import SqliteQueue
 from closingbell.store.task_names import StoredTaskNames
 from closingbell.store.tokens import StoredTokens
 from closingbell.store.turns import StoredTurns
+from closingbell.store.vitals import StoredVitals
 from closingbell.store.web_sessions import StoredWebSessions
 from closingbell.store.workers import StoredWorkers
 
@@ -83,6 +84,7 @@ class Store:
         performance: how runs went, in figures that can be added up.
         load: what stands and waits at present, by task.
         glance: the same at a glance, as far as it is worth counting.
+        vitals: how large the store is, and who is still to be told.
         failures: what failed, until somebody dismisses it.
         foreign: results of work that ran elsewhere.
         alerts: what a person must see.
@@ -134,6 +136,7 @@ class Store:
         self.performance = StoredPerformance(database)
         self.load = StoredLoad(database)
         self.glance = StoredGlance(database)
+        self.vitals = StoredVitals(database)
         self.failures = StoredFailures(database, self.audit)
         self.foreign = StoredForeign(database)
         self.alerts = StoredAlerts(database, self.audit)

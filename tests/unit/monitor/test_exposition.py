@@ -6,7 +6,16 @@ from decimal import Decimal
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from closingbell.monitor.exposition import BOUNDS, Planned, Snapshot, Waiting, Worth, expose
+from closingbell.monitor.exposition import (
+    BOUNDS,
+    MOST,
+    Planned,
+    Service,
+    Snapshot,
+    Waiting,
+    Worth,
+    expose,
+)
 from closingbell.monitor.figures import Figures
 
 SECOND = 1_000_000
@@ -14,7 +23,8 @@ NOW = 1_772_461_800 * SECOND
 
 
 def snapshot(**changes: object) -> Snapshot:
-    empty = Snapshot(NOW, {}, [], {}, [], {}, [], [])
+    service = Service("1.2", "sqlite", 4096, 7, {}, None, 0, {}, {})
+    empty = Snapshot(NOW, {}, [], {}, [], {}, [], [], service)
     return empty._replace(**changes)  # type: ignore[arg-type]
 
 
@@ -118,3 +128,43 @@ def test_names_with_quotes_and_line_ends_are_read_back_as_they_are() -> None:
     assert (
         samples(snapshot(figures={task: figures}))["closingbell_runs_total", "success", task] == 1
     )
+
+
+def test_service_says_what_runs_how_large_it_is_and_who_waits_to_be_told() -> None:
+    service = Service(
+        "1.2",
+        "postgresql",
+        5_000_000,
+        42,
+        {"async": (8, 3)},
+        12.5,
+        2,
+        {"mail": (3, NOW - 90 * SECOND)},
+        {"pager": 1},
+    )
+    found = samples(snapshot(service=service))
+    assert found["closingbell_build_info", "postgresql", "1.2"] == 1
+    assert found["closingbell_store_size_bytes",] == 5_000_000
+    assert found["closingbell_audit_records_total",] == 42
+    assert found["closingbell_runs_late",] == 2
+    assert found["closingbell_worker_slots", "async"] == 8
+    assert found["closingbell_worker_slots_used", "async"] == 3
+    assert found["closingbell_lease_left_seconds",] == 12.5
+    assert found["closingbell_notifications_waiting", "mail"] == 3
+    assert found["closingbell_notifications_waiting_age_seconds", "mail"] == 90
+    assert found["closingbell_notifications_failed_last_hour", "pager"] == 1
+
+
+def test_what_people_make_without_end_is_exposed_up_to_a_bound() -> None:
+    planned = [Planned(f"s{n:05}", "scan", NOW + n * SECOND, False) for n in range(MOST + 30)]
+    events = {f"type-{n}": n for n in range(MOST + 7)}
+    found = samples(snapshot(schedules=planned, events=events))
+    shown = [key for key in found if key[0] == "closingbell_schedule_paused"]
+    assert len(shown) == MOST
+    # Those that fire next are shown, and the types that happen most.
+    assert ("closingbell_schedule_paused", "s00000", "scan") in found
+    assert ("closingbell_events_last_hour", f"type-{MOST + 6}") in found
+    assert ("closingbell_events_last_hour", "type-1") not in found
+    assert found["closingbell_left_out", "schedules"] == 30
+    assert found["closingbell_left_out", "events"] == 7
+    assert found["closingbell_left_out", "accounts"] == 0
