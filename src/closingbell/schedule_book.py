@@ -134,11 +134,13 @@ class ScheduleBook:
         Raises:
             AlreadyExists: the id is taken.
             TriggerError: it would never fire.
-            SubmitError: the id is that of a task's own schedule.
+            SubmitError: the id is one that tasks' own schedules and dependencies have.
         """
         app = self._app
         if schedule.id in app.registry:
             raise SubmitError("id", schedule.id, "another one: it is a task's name")
+        if is_dependency(schedule.id):
+            raise SubmitError("id", schedule.id, "another one: so begin ids of dependencies")
         first = self._first_firing(schedule)
         app.store.schedule_book.create(
             schedule.id, schedule.task, _text(schedule), BY_HAND, first, app.clock.micros()

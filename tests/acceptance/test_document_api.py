@@ -131,13 +131,13 @@ def test_every_route_of_the_document_answers_as_the_document_says(
     assert {row["task_id"] for row in history} == {done, failed, started}
     assert [row["timestamp"] for row in history] == sorted(row["timestamp"] for row in history)
     assert all(set(row) >= SHOWN | {"result", "error", "payload", "tags"} for row in history)
-    narrow = {"task_name": "double", "status": "success", "limit": 1}
+    narrow: dict[str, str | int] = {"task_name": "double", "status": "success", "limit": 1}
     (last,) = taken(desk.get("/tasks/history", params=narrow))
     assert (last["task_id"], last["result"], last["payload"]) == (started, {"y": 12}, {"x": 6})
     assert taken(desk.get("/tasks/history", params={"task_name": "nothing"})) == []
 
     # GET /task/status/{task_id}: runs in every state, a schedule, an event trigger
-    states = {
+    states: dict[str, str] = {
         done: "success",
         failed: "failed",
         running: "running",
@@ -192,7 +192,7 @@ def test_events_of_a_trading_system_start_the_documents_three_tasks(
         app.registry.register_task(
             task, lambda payload, task=task: seen.append((task, dict(payload)))
         )
-    table = [
+    table: list[tuple[str, str, dict[str, Any], int]] = [
         ("data_sync", "market_data_update", {"source": "real_time_feed"}, 1),
         ("risk_scan", "position_change", {"threshold": 1000000}, 2),
         ("performance_report", "daily_close", {"report_type": "daily_summary"}, 3),
