@@ -86,6 +86,9 @@ def plan(
             counts.append(Count(alert.id, alert.note, finding))
     seen = {finding.subject for finding in found} | lingering
     clears = tuple(a for a in standing.watched if _is_over(a, seen, by_id, standing.recovered))
+    # What is over now is told to be over by the next look, and nothing else.
+    over = {alert.id for alert in clears}
+    steps = tuple(step for step in steps if step.alert.id not in over)
     return Plan(clears, tuple(counts), tuple(raises.values()), steps)
 
 
