@@ -249,7 +249,7 @@ _VERBS: dict[str, tuple[Callable[[Watched], Any], set[str]]] = {
     ),
     "page of scheduled": (
         lambda w: _walk(w, "state:scheduled tag:x"),
-        {"runs_due", "runs_on_hold"},
+        {"runs_on_hold"},
     ),
     "page of held": (lambda w: _walk(w, "hold:approval by:ann"), {"runs_on_hold"}),
     "page of a schedule": (lambda w: _walk(w, "schedule:schedule-7"), {"runs_schedule"}),
@@ -259,6 +259,13 @@ _VERBS: dict[str, tuple[Callable[[Watched], Any], set[str]]] = {
         lambda w: _walk(w, "since:2026-01-01 until:2026-01-02 worker:worker-3"),
         {"runs_pkey", "sqlite_autoindex_runs_1"},
     ),
+    "list page of scheduled": (
+        lambda w: w.store.runs.list_page(states=["scheduled"]),
+        {"runs_on_hold"},
+    ),
+    "runs that wait for people": (lambda w: w.store.approvals.waiting(), {"runs_on_hold"}),
+    "decisions": (lambda w: w.store.approvals.of([_id(98), _id(198)]), set()),
+    "progress of a batch": (lambda w: w.store.batches.progress("batch"), {"runs_batch"}),
     "list page of running": (lambda w: w.store.runs.list_page(states=["running"]), set()),
     "waiting": (lambda w: w.store.runs.waiting(50), {"runs_claim"}),
     "ahead of": (
