@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from closingbell.core.actor import who_asks
 from closingbell.core.batch import Batch
 from closingbell.core.clock import Clock, from_micros, to_micros
-from closingbell.core.error import ClosingbellError, PayloadNotJson, SubmitError
+from closingbell.core.error import ClosingbellError, PayloadNotJson, SubmitError, UnknownBatch
 from closingbell.core.identity import RunIds
 from closingbell.core.ledger import Fact
 from closingbell.core.registry import TaskRegistry
@@ -21,6 +22,7 @@ from closingbell.core.task import TaskDefinition
 from closingbell.event import started_by
 from closingbell.runtime import error_json
 from closingbell.store.codec import from_json, instant
+from closingbell.store.insert import is_stored
 from closingbell.store.store import Store
 from closingbell.submission import Door, Options, check_text
 from closingbell.trading.fact import MARKET_DATA_UPDATE
@@ -175,6 +177,9 @@ class Intake:
         batch_id = self._ids.next()
         template = self._door.template(task, options)._replace(batch_id=batch_id)
         items = self._door.items(task, payloads)
+        with suppress(UnknownBatch):
+            # A request that is sent again asks for the id that it asked for first.
+            return self._store.batches.get(batch_id)
         with self._store.database.writing(news=True) as connection:
             batch = self._store.batches.make_on(
                 connection,
@@ -217,9 +222,10 @@ class Intake:
         self, items: list[RunItem], template: RunTemplate, connection: Any
     ) -> list[str]:
         """Store what somebody at a door asks for, with the record of it; what code does has none."""
+        # A request that is sent again asks for the id that it asked for first.
+        was_there = is_stored(connection, items[0].id)
         ids = self._store.queue.submit(template, items, connection)
-        if ids[0] != items[0].id:
-            # The key is that of an earlier run: nothing was done.
+        if was_there or ids[0] != items[0].id:
             return ids
         told: dict[str, Any] = {
             "task": template.task,

@@ -55,6 +55,16 @@ def insert_on(connection: Any, template: RunTemplate, items: Sequence[RunItem]) 
     return [holder or item.id for item in items]
 
 
+def is_stored(connection: Any, run_id: str) -> bool:
+    """Whether a run of this id is there, as a SQLAlchemy connection sees it."""
+    from sqlalchemy import select
+
+    from closingbell.store.schema import runs
+
+    query = select(runs.c.id).where(runs.c.id == run_id)
+    return connection.execute(query).first() is not None
+
+
 def insert_of(connection: Any) -> Any:
     """Return the `insert` of the connection's dialect, the one that knows ON CONFLICT."""
     if connection.dialect.name == "sqlite":

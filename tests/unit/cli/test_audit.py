@@ -49,9 +49,10 @@ def test_what_commands_did_is_listed_with_who_and_why(acted: Path, command: Comm
     assert (declared["action"], declared["actor_kind"]) == ("schedule.created", "app code")
     assert [r["action"] for r in by_hand] == ["schedule.paused", "schedule.resumed"]
     assert by_hand[0]["reason"] == "=HYPERLINK(0)"
-    [retried] = records(command, "--action", "run.")
+    submitted, retried = records(command, "--action", "run.")[-2:]
+    assert submitted["action"] == "run.submitted"
     assert (retried["action"], retried["before"]) == ("run.retried", {"state": "failed"})
-    for record in (*by_hand, retried):
+    for record in (*by_hand, submitted, retried):
         assert record["actor_kind"] == "command line"
         assert record["actor"] == f"{getpass.getuser()}@{socket.gethostname()}"
 
@@ -60,8 +61,9 @@ def test_commands_that_only_look_are_not_recorded(acted: Path, command: Command)
     before = records(command)
     for words in (("runs",), ("schedule", "list"), ("alerts",), ("audit", "verify")):
         assert command(*words, "--database", "desk.db").code == 0
-    assert command("submit", "desk", "idle").code == 0
     assert records(command) == before
+    assert command("submit", "desk", "idle").code == 0
+    assert [record["action"] for record in records(command)[len(before) :]] == ["run.submitted"]
 
 
 def test_list_is_told_page_by_page(acted: Path, command: Command) -> None:
