@@ -1,4 +1,8 @@
-"""Machinery: what works behind the app's face, on an open store."""
+"""Machinery: what works behind the app's face, on an open store.
+
+Longer than 400 lines because it is where the parts are put together: most methods hand one
+call on to the noun that does the work, and wake who waits for it.
+"""
 
 from __future__ import annotations
 

@@ -87,7 +87,8 @@ class Run:
         reason: why it was skipped, cancelled or given back.
         cause: "submit", "schedule", "event", "after", "retry", or "elsewhere" for a result
             that was recorded and not run here.
-        hold: "approval" while it waits for people, else None.
+        hold: "approval" while it waits for people; it stays on a run that was cancelled
+            meanwhile, which is asked about anew when it is tried again. Else None.
         requested_by: who asked for it at the door; None for code, schedules and events.
     """
 
