@@ -21,7 +21,7 @@ SOURCE, TARGET = CLIENT / "asynchronous", CLIENT / "synchronous"
 REPLACEMENTS: tuple[tuple[str, str], ...] = (
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
-    (r"\bAsync(Iterator|Client|Transport)\b", r"\1"),
+    (r"\bAsync(?=[A-Z])", ""),
     (r"\b__a(enter|exit|iter)__\b", r"__\1__"),
     (r"\baclose\b", "close"),
     (r"\baread\b", "read"),
@@ -38,7 +38,7 @@ def convert(text: str) -> str:
     """Return plain code of async code."""
     for pattern, replacement in REPLACEMENTS:
         text = re.sub(pattern, replacement, text)
-    if "clock.sleep(" in text:
+    if "clock.sleep(" in text and "import SystemClock" not in text:
         text = text.replace("clock.sleep(", "SystemClock().sleep(")
         text = text.replace(
             "\nfrom closingbell.core.error ", f"{_CLOCK}from closingbell.core.error ", 1

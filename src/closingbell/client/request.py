@@ -56,7 +56,7 @@ def query(values: Query) -> list[tuple[str, str]]:
 def body(values: Mapping[str, Any] | BaseModel) -> Any:
     """Return a request's body as JSON values; what is None is left out."""
     if isinstance(values, BaseModel):
-        return values.model_dump(mode="json", exclude_none=True)
+        return values.model_dump(mode="json", exclude_none=True, by_alias=True)
     return {
         name: _text(value) if isinstance(value, (date, datetime)) else value
         for name, value in values.items()

@@ -192,7 +192,7 @@ class StoredAlertRules:
         connection.execute(
             update(alert_rules)
             .where(alert_rules.c.id == rule.id)
-            .values(values, version=alert_rules.c.version + 1)
+            .values(**values, version=alert_rules.c.version + 1)
         )
         self._audit.changed_on(
             connection, "alert_rule.changed", "alert_rule", rule.id, before, after, reason

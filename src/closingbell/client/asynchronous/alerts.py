@@ -1,0 +1,95 @@
+"""Alerts of a service, their rules, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from closingbell.client.asynchronous.transport import AsyncTransport
+from closingbell.client.request import Request, body, path
+from closingbell.wire.alert import AlertDetail, AlertInfo
+from closingbell.wire.alert_rule import AlertRuleInfo, AlertRuleRequest, AlertRuleTest
+from closingbell.wire.notification import ChannelInfo, ChannelTest, NotificationInfo
+from closingbell.wire.page import Page
+
+
+class AsyncAlerts:
+    """What a person must see, and who is told."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        """Make it; use `client.alerts`."""
+        self._transport = transport
+
+    def all(
+        self,
+        *,
+        type: str | None = None,
+        severity: str | None = None,
+        state: str | None = None,
+        task: str | None = None,
+    ) -> AsyncIterator[AlertInfo]:
+        """Yield alerts, the newest first.
+
+        Args:
+            type: only of this kind.
+            severity: "INFO", "WARNING", "ERROR" or "CRITICAL".
+            state: "open", "acknowledged" or "cleared".
+            task: only of this task.
+        """
+        values = {"type": type, "severity": severity, "state": state, "task": task}
+        return self._transport.walk(("alerts",), AlertInfo, values)
+
+    async def get(self, alert_id: str) -> AlertDetail:
+        """Return one alert with what was told of it."""
+        return await self._transport.get(("alerts", alert_id), AlertDetail)
+
+    async def acknowledge(self, alert_id: str, reason: str | None = None) -> AlertDetail:
+        """Say that somebody looks after it: it is neither repeated nor escalated any more."""
+        values = {"reason": reason}
+        return await self._transport.post(("alerts", alert_id, "acknowledge"), AlertDetail, values)
+
+    async def clear(self, alert_id: str, reason: str | None = None) -> AlertDetail:
+        """Say that it is over."""
+        values = {"reason": reason}
+        return await self._transport.post(("alerts", alert_id, "clear"), AlertDetail, values)
+
+    async def rules(self) -> list[AlertRuleInfo]:
+        """Return the rules."""
+        page = await self._transport.get(("alert-rules",), Page[AlertRuleInfo])
+        return page.items
+
+    async def rule(self, rule_id: str) -> AlertRuleInfo:
+        """Return one rule; its `version` is what a change of it must name."""
+        return await self._transport.get(("alert-rules", rule_id), AlertRuleInfo)
+
+    async def create_rule(self, rule: AlertRuleRequest) -> AlertRuleInfo:
+        """Make a rule."""
+        return await self._transport.post(("alert-rules",), AlertRuleInfo, rule)
+
+    async def change_rule(
+        self, rule_id: str, rule: AlertRuleRequest, version: int
+    ) -> AlertRuleInfo:
+        """Change a rule as a whole; another version meanwhile is a `VersionMismatch`."""
+        headers = {"If-Match": f'"{version}"'}
+        request = Request("PUT", path("alert-rules", rule_id), body=body(rule), headers=headers)
+        return await self._transport.ask(request, AlertRuleInfo)
+
+    async def remove_rule(self, rule_id: str, reason: str | None = None) -> None:
+        """Remove a rule that was made by hand."""
+        content = None if reason is None else {"reason": reason}
+        await self._transport.send(Request("DELETE", path("alert-rules", rule_id), body=content))
+
+    async def try_rule(self, rule_id: str) -> AlertRuleTest:
+        """Return what a rule sees at present, and send a test to its channels."""
+        return await self._transport.post(("alert-rules", rule_id, "test"), AlertRuleTest, {})
+
+    async def channels(self) -> list[ChannelInfo]:
+        """Return how people are reached."""
+        return await self._transport.get(("channels",), list[ChannelInfo])
+
+    async def try_channel(self, name: str) -> ChannelTest:
+        """Send a test message."""
+        return await self._transport.post(("channels", name, "test"), ChannelTest, {})
+
+    def notifications(self, state: str | None = None) -> AsyncIterator[NotificationInfo]:
+        """Yield messages, the newest first; only those that are "pending", "sent", ..."""
+        return self._transport.walk(("notifications",), NotificationInfo, {"state": state})
