@@ -64,8 +64,11 @@ lock: ## Make the lock files again from pyproject.toml
 	.venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --constraints requirements/dev.txt --output-file requirements/runtime.txt
+	echo hatchling | .venv-lock/bin/uv pip compile - --quiet --universal --python-version 3.11 --upgrade \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  --constraints requirements/dev.txt --output-file requirements/build.txt
 	rm -rf .venv-lock
-	@if grep -n '://' requirements/dev.txt requirements/runtime.txt; then \
+	@if grep -n '://' requirements/dev.txt requirements/runtime.txt requirements/build.txt; then \
 	  echo "a lock file names an address: see the lines above" >&2; exit 1; fi
 
 clean: ## Remove everything that make made
