@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
 from closingbell.core.actor import who_asks
 from closingbell.core.run import RunItem, RunTemplate
 from closingbell.store.audit import StoredAudit
 from closingbell.store.codec import from_json
 from closingbell.store.database import Database
-from closingbell.store.insert import insert_on, put_row
+from closingbell.store.insert import insert_of, insert_on, put_row
 from closingbell.store.schema import event_triggers, events, runs
 
 
@@ -128,11 +128,14 @@ class StoredEvents:
                 return self.record(
                     event_id, event_type, data, submissions, now, own, by_hand=by_hand
                 )
-        connection.execute(
-            insert(events).values(
-                id=event_id, type=event_type, data=data, happened_at=now, runs=len(submissions)
-            )
+        fresh = insert_of(connection)(events).values(
+            id=event_id, type=event_type, data=data, happened_at=now, runs=len(submissions)
         )
+        made = connection.execute(fresh.on_conflict_do_nothing().returning(events.c.id))
+        if made.first() is None:
+            # A request that is done again, after its first answer was lost: so are its ids.
+            started = select(runs.c.id).where(runs.c.event_id == event_id).order_by(runs.c.id)
+            return list(connection.execute(started).scalars())
         ids = [
             run_id
             for template, item in submissions
