@@ -75,6 +75,11 @@ def _hide(schema: dict[str, Any], path: list[str], definitions: dict[str, Any]) 
     target = schema
     if "$ref" in target:
         target = definitions.get(str(target["$ref"]).rpartition("/")[2], target)
+    for branch in target.get("anyOf", ()):
+        if "$ref" in branch or branch.get("type") in ("object", "array"):
+            _hide(branch, path, definitions)
+    if "anyOf" in target:
+        return
     if target.get("type") == "array":
         _hide(target.setdefault("items", {}), path, definitions)
         return
