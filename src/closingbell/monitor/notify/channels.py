@@ -61,7 +61,7 @@ def read_channel(name: str, options: Mapping[str, Any]) -> Channel:
     """
     if not _NAME.fullmatch(name):
         raise ChannelError(name[:100], "name", "letters, digits, '-', '_' and '.'")
-    given = {key: value for key, value in options.items() if value not in (None, False)}
+    given = {k: v for k, v in options.items() if v is not None and v is not False}
     kinds = [kind for kind in _KINDS if kind in given]
     if len(kinds) != 1:
         raise ChannelError(name, "kind", "exactly one of " + ", ".join(_KINDS))
