@@ -31,7 +31,8 @@ def test_commands_are_those_that_were_promised() -> None:
         "backtest rm", "backtest show", "backtest trades", "data actions", "data archive", "data check",
         "data import", "data list", "data show", "db backup", "db restore", "db upgrade", "db verify", "demo", "doctor", "event", "events", "metrics", "run approve", "run cancel",
         "run logs", "run reject", "run retry", "run show", "run waiting", "runs", "schedule history", "schedule list",
-        "schedule next", "schedule pause", "schedule remove", "schedule resume", "serve", "submit", "tasks",
+        "schedule next", "schedule pause", "schedule remove", "schedule resume", "serve", "sign-in", "submit", "tasks",
+        "token create", "token list", "token revoke",
         "version", "worker",
     }  # fmt: skip
 
