@@ -115,7 +115,8 @@ def _routers_under_prefix() -> list[APIRouter]:
     ]
 
 
-def served_app(request: Request) -> App:
+async def served_app(request: Request) -> App:
     """Return the app that a request is about; a dependency of routes."""
+    # Not a plain function: each of those costs a request a turn in a thread.
     app: App = request.app.state.app
     return app

@@ -46,7 +46,7 @@ def guard(api: FastAPI, app: App) -> None:
         api.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
 
 
-def doorkeeper_of(request: Request) -> Doorkeeper:
+async def doorkeeper_of(request: Request) -> Doorkeeper:
     """Return who knows those at the door; a dependency of routes."""
     keeper: Doorkeeper = request.app.state.doorkeeper
     return keeper

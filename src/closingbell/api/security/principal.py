@@ -47,7 +47,7 @@ class _Needs:
     def __init__(self, role: Role) -> None:
         self.role = role
 
-    def __call__(self, request: Request) -> Principal:
+    async def __call__(self, request: Request) -> Principal:
         """Return who sends the request, when they may."""
         principal = principal_of(request)
         if not principal.role.includes(self.role):
