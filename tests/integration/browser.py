@@ -91,8 +91,8 @@ class Browser:
                 return answer["result"]
             self.events.append(answer)
 
-    def open(self, page: Path, *, width: int, height: int = 900, dark: bool = False) -> None:
-        """Show a file at a width, in a colour scheme, and wait until it is loaded."""
+    def open(self, page: Path | str, *, width: int, height: int = 900, dark: bool = False) -> None:
+        """Show a file or an address at a width, in a colour scheme, and wait until it is loaded."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
@@ -100,9 +100,16 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
-        self.call("Page.navigate", url=page.as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
+        self.await_load()
+
+    def await_load(self, times: int = 1) -> None:
+        """Wait until so many pages were loaded since `events` was cleared."""
+        while self._loads() < times:
             self.events.append(self._read())
+
+    def _loads(self) -> int:
+        return sum(event.get("method") == "Page.loadEventFired" for event in self.events)
 
     def ask(self, expression: str) -> Any:
         """Return what a JavaScript expression is, as JSON values."""

@@ -91,6 +91,7 @@ def test_address_signs_in_once(door: Door) -> None:
         assert page.status_code == 200
         # A redirect would come from the site of the link: the strict cookie would not be sent.
         assert '<meta http-equiv="refresh" content="0; url=/">' in page.text
+        assert page.headers["referrer-policy"] == "no-referrer"
         told = first.get("/api/v1/session").json()
         used = second.get(url)
         assert (used.status_code, COOKIE in used.cookies) == (401, False)

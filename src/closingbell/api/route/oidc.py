@@ -62,7 +62,9 @@ def callback(keeper: _Keeper, request: Request) -> Response:
     except SignInRefused as problem:
         keeper.refused(address, problem)
         return refused_page(keeper, "/", problem)
-    response = HTMLResponse(signed_in_page(vouched.following))
+    # The address of this page was a secret a moment ago.
+    away = {"Referrer-Policy": "no-referrer"}
+    response = HTMLResponse(signed_in_page(vouched.following), headers=away)
     give_session(response, request, keeper.settings, secret)
     response.delete_cookie(_COOKIE, path=_PATH, httponly=True, samesite="lax")
     return response

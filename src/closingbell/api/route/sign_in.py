@@ -143,7 +143,8 @@ def _by_code(keeper: Doorkeeper, request: Request, code: str, following: str) ->
     )
     if isinstance(secret, Response):
         return secret
-    response = HTMLResponse(signed_in_page(following))
+    # The address of this page was a secret a moment ago.
+    response = HTMLResponse(signed_in_page(following), headers={"Referrer-Policy": "no-referrer"})
     give_session(response, request, keeper.settings, secret)
     return response
 

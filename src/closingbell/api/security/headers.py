@@ -18,7 +18,6 @@ PAGE_POLICY = (
 )
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -27,7 +26,7 @@ _YEAR_S = 365 * 86_400
 
 
 class SecurityHeaders:
-    """ASGI middleware; a route that sends a policy or a cache rule of its own keeps that."""
+    """ASGI middleware; a route that sends a policy or a cache rule of its own keeps it."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -46,6 +45,9 @@ class SecurityHeaders:
                 headers.update(_ALWAYS)
                 headers.setdefault("Cache-Control", "no-store")
                 is_page = headers.get("content-type", "").startswith("text/html")
+                # Without any referrer a browser calls the origin of a page's form "null", and an
+                # own page could not be told from a foreign one.
+                headers.setdefault("Referrer-Policy", "same-origin" if is_page else "no-referrer")
                 headers.setdefault(
                     "Content-Security-Policy", PAGE_POLICY if is_page else API_POLICY
                 )
