@@ -792,6 +792,128 @@ show a token to `POST /api/v1/session`.
 {table(("Route", "Does", *(role.value for role in Role)), rows())}"""
 
 
+def api_page() -> str:
+    """Every route of the API with what it takes and answers, from its own document."""
+    from tempfile import TemporaryDirectory
+
+    from closingbell import create_app
+    from closingbell.api.application import create_api
+    from closingbell.api.security.authentication import is_public
+    from closingbell.api.security.role_table import route_roles
+
+    with TemporaryDirectory() as folder:
+        api = create_api(create_app(Path(folder) / "unopened.db"))
+        document = api.openapi()
+        roles = {
+            (re.sub(r":path\}", "}", one.path), one.method): one.role for one in route_roles(api)
+        }
+    sections: dict[str, list[str]] = {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            role = roles.get((path, method.upper()))
+            who = "everybody" if is_public(path) else str(role or "viewer")
+            tag = (operation.get("tags") or ["other"])[0]
+            sections.setdefault(tag, []).append(_route(method.upper(), path, operation, who))
+    routes = "\n".join(
+        f"## {tag.capitalize()}\n\n" + "\n".join(sections[tag]) for tag in sorted(sections)
+    )
+    models = document["components"]["schemas"]
+    told = "\n".join(_model(name, models[name]) for name in sorted(models))
+    return f"""{_MADE}
+# The API
+
+The service describes itself at `/openapi.json`; this page is made from that document. How to sign in
+and call it: [call the API](../howto/call_the_api.md). Who may do what: [roles](roles.md). What every
+refusal looks like: `Problem`, with one of the [error codes](errors.md).
+
+Every route but the public ones may answer 401, 403 and 503; what else it may refuse with is told
+beside it. A `POST` takes the header `Idempotency-Key`.
+
+{routes}
+## Models
+
+Requests take no field but these. A star marks a field that must be given.
+
+{told}"""
+
+
+def _route(method: str, path: str, operation: Mapping[str, Any], who: str) -> str:
+    lines = [f"### `{method} {path}`\n", sentence(operation.get("summary", "")) + f" For: {who}."]
+    rows = [
+        (
+            f"`{one['name']}`" + ("*" if one.get("required") else ""),
+            one["in"],
+            _type_of(one.get("schema", {})),
+            one.get("description") or one.get("schema", {}).get("description", ""),
+        )
+        for one in operation.get("parameters", ())
+    ]
+    if rows:
+        lines.append("\n" + table(("Parameter", "In", "Type", "Meaning"), rows).rstrip())
+    body = operation.get("requestBody", {}).get("content", {})
+    if body:
+        kinds = " or ".join(_type_of(one.get("schema", {})) for one in body.values())
+        lines.append(f"\nTakes: {kinds}.")
+    answers = []
+    refusals = []
+    for status, answer in operation["responses"].items():
+        if int(status) >= 400:
+            refusals.append(status)
+            continue
+        content = answer.get("content", {})
+        kinds = " or ".join(
+            _type_of(one.get("schema", {})) if "json" in kind else f"`{kind}`"
+            for kind, one in content.items()
+        )
+        answers.append(f"{status}{f' {kinds}' if kinds else ''}")
+    lines.append(
+        f"\nAnswers: {', '.join(answers)}. May refuse: {', '.join(refusals) or 'nothing'}."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _model(name: str, schema: Mapping[str, Any]) -> str:
+    about = " ".join(str(schema.get("description", "")).split("\n\n")[0].split())
+    needed = schema.get("required", ())
+    rows = [
+        (
+            f"`{field}`" + ("*" if field in needed else ""),
+            _type_of(one),
+            f"`{one['default']}`" if one.get("default") not in (None, "") else "",
+            " ".join(str(one.get("description", "")).split()),
+        )
+        for field, one in schema.get("properties", {}).items()
+    ]
+    text = f"### `{name}`\n\n" + (f"{sentence(about)}\n\n" if about else "")
+    if rows:
+        return text + table(("Field", "Type", "Default", "Meaning"), rows)
+    return text + f"{_type_of(schema)}\n"
+
+
+def _type_of(schema: Mapping[str, Any]) -> str:
+    """Return a JSON Schema in a few words."""
+    if "$ref" in schema:
+        return f"`{schema['$ref'].rpartition('/')[2]}`"
+    branches = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+    if branches:
+        return " or ".join(dict.fromkeys(map(_type_of, branches)))
+    if "enum" in schema or "const" in schema:
+        return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    kind = schema.get("type", "any")
+    if kind == "array":
+        return f"list of {_type_of(schema.get('items', {}))}"
+    extra = schema.get("additionalProperties")
+    if kind == "object" and isinstance(extra, dict) and extra:
+        return f"object of {_type_of(extra)}"
+    bounds = [
+        f"{word} {schema[key]:g}"
+        for key, word in (("minimum", "from"), ("maximum", "to"), ("maxLength", "at most"))
+        if key in schema
+    ]
+    text = {"date-time": "instant", "date": "date"}.get(schema.get("format", ""), str(kind))
+    return f"{text} ({' '.join(bounds)})" if bounds else text
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "python.md": python_page,
     "algorithm.md": algorithm_page,
@@ -804,6 +926,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "venues.md": venues_page,
     "metrics.md": metrics_page,
     "roles.md": roles_page,
+    "api.md": api_page,
 }
 
 

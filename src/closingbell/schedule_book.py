@@ -75,6 +75,11 @@ class ScheduleBook:
         declared = app.declared_schedules if kind == "schedule" else app.declared_event_triggers
         return which in declared or task not in app.registry
 
+    def holds(self, schedule: Schedule) -> bool:
+        """Whether exactly this schedule is stored."""
+        row = self._row(schedule.id)
+        return (row["task"], row["definition"]) == (schedule.task, _text(schedule))
+
     # --- making ----------------------------------------------------------------------------
 
     def draft(
@@ -241,6 +246,9 @@ class ScheduleBook:
         gate = schedule_id if takes_turns(schedule.policy) else None
         item = machinery.door.item(task, schedule.payload, gate)
         store = machinery.store
+        if store.runs.states([item.id]):
+            # The second sending of a request whose answer was lost: its ids are the same.
+            return item.id
         with store.database.writing(news=True) as connection:
             store.queue.submit(template, [item], connection)
             store.schedule_book.ran_on(connection, schedule_id, item.id, reason)

@@ -169,6 +169,26 @@ def test_schedule_without_an_id_has_one_and_is_made_only_once(desk: httpx.Client
     assert desk.get(first.headers["location"]).json()["id"] == first.json()["id"]
 
 
+def test_request_with_a_key_that_is_sent_again_makes_nothing_twice(
+    app: App, desk: httpx.Client
+) -> None:
+    key = {"Idempotency-Key": "one"}
+    first = desk.post(SCHEDULES, json=BODY, headers=key)
+    assert desk.post(SCHEDULES, json=BODY, headers=key).json() == first.json()
+    # Its answer was lost, and the key with it.
+    again = desk.post(SCHEDULES, json=BODY, headers={"Idempotency-Key": "two"})
+    assert (again.status_code, again.json()) == (201, first.json())
+    other = {**BODY, "trigger": {"interval": "1h"}}
+    refused(desk.post(SCHEDULES, json=other, headers=key), 422, "idempotency_key_reused")
+    third = {"Idempotency-Key": "three"}
+    refused(desk.post(SCHEDULES, json=other, headers=third), 409, "already_exists")
+
+    fourth = {"Idempotency-Key": "four"}
+    answers = [desk.post(f"{SCHEDULES}/mine/run-now", headers=fourth) for _ in range(2)]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+    assert [what for _, what, _ in audited(app)] == ["schedule.created", "schedule.run_now"]
+
+
 def test_schedule_in_the_place_of_another_is_refused_and_changes_nothing(
     desk: httpx.Client,
 ) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from closingbell.api.application import PREFIX, served_app
 from closingbell.api.page_token import make_page_token, read_page_token
@@ -76,17 +75,13 @@ def list_events(
     dependencies=[needs(Role.OPERATOR)],
     responses=problems(409, 413, 415, 422),
 )
-def post_event(given: EventRequest, request: Request, app: _App) -> EventPosted:
+def post_event(given: EventRequest, app: _App) -> EventPosted:
     """Store an event and the runs that it starts, in one transaction.
 
     With an `id`, or an Idempotency-Key, the same event sent twice is stored once.
     """
-    event_id = given.id
-    key = getattr(request.state, "request_key", None)
-    if event_id is None and key is not None:
-        event_id = hashlib.blake2b(str(key).encode(), digest_size=16).hexdigest()
-    posted, run_ids = app.machinery.intake.post_event(given.type, given.data, event_id)
-    return EventPosted(event_id=posted, run_ids=run_ids)
+    event_id, run_ids = app.machinery.intake.post_event(given.type, given.data, given.id)
+    return EventPosted(event_id=event_id, run_ids=run_ids)
 
 
 @router.get(

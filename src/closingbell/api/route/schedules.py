@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from closingbell.api.application import PREFIX, served_app
 from closingbell.api.page_token import make_page_token, read_page_token
@@ -14,7 +14,12 @@ from closingbell.api.problem import problems
 from closingbell.api.security.principal import needs
 from closingbell.app import App
 from closingbell.core.clock import from_micros
-from closingbell.core.error import DefinitionError, InvalidRequest, VersionMissing
+from closingbell.core.error import (
+    AlreadyExists,
+    DefinitionError,
+    InvalidRequest,
+    VersionMissing,
+)
 from closingbell.core.role import Role
 from closingbell.core.schedule import Schedule
 from closingbell.core.zone import require_zone
@@ -100,11 +105,18 @@ def list_schedules(
         201: {"headers": {**_ETAG, "Location": {"schema": {"type": "string"}}}},
     },
 )
-def create_schedule(request: ScheduleRequest, app: _App, response: Response) -> ScheduleInfo:
+def create_schedule(
+    request: ScheduleRequest, app: _App, response: Response, whole: Request
+) -> ScheduleInfo:
     """Store a schedule; a running scheduler fires it from now on."""
     book = ScheduleBook(app)
     schedule = _draft(book, request, app, request.id)
-    book.create(schedule)
+    try:
+        book.create(schedule)
+    except AlreadyExists:
+        # A request with a key may be the second sending of one whose answer was lost.
+        if getattr(whole.state, "request_key", None) is None or not book.holds(schedule):
+            raise
     response.headers["Location"] = f"{PREFIX}/schedules/{schedule.id}"
     return _told(schedule.id, app, response)
 
