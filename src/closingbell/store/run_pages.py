@@ -21,9 +21,9 @@ from closingbell.core.run_summary import RunIdPage, RunPage, RunSummary
 from closingbell.store.codec import from_json, instant
 from closingbell.store.database import Database, translated
 from closingbell.store.run_ways import (
-    READ,
     Source,
     Way,
+    columns_of,
     conditions,
     error_field,
     id_ranges,
@@ -40,7 +40,9 @@ _SETTING = (
     " SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off"
 )
 #: So many runs may wait, or run, for all of them to be looked at.
-_FEW = 20_000
+_FEW = 5_000
+#: Rows that are looked at first: where many match, they are the page.
+_FIRST = 1_000
 #: Ids that one statement names; below what both databases take as parameters.
 _CHUNK = 500
 #: Characters of an error's message that a list shows.
@@ -115,16 +117,33 @@ class StoredRunPages:
         ranges = id_ranges(wanted)
         if after is not None:
             ranges = [(first, min(last, after)) for first, last in ranges if first < after]
+        quick = self._quick(connection, wanted, ranges, limit)
+        if quick is not None:
+            return quick
         way, reached = self._choose(connection, wanted, ranges)
         plain = wanted.said.keys() <= way.said
         found: set[str] = set()
         for look in _looks(way, ranges):
-            query = self._query(look, None if plain else wanted, reached, limit + 1)
+            asked = None if plain else wanted
+            query = self._query(look, asked, reached, limit + 1, max(self._look, _FEW))
             found.update(connection.execute(query).scalars())
         ids = sorted(found, reverse=True)[: limit + 1]
         if len(ids) > limit:
             return RunIdPage(ids[:limit], ids[limit - 1], True)
         return RunIdPage(ids, reached, reached is None)
+
+    def _quick(
+        self, connection: Connection, wanted: RunFilter, ranges: list[tuple[str, str]], limit: int
+    ) -> RunIdPage | None:
+        """Return a page that the first rows of the most promising index fill, or None."""
+        way = next(iter(ways_of(wanted)))
+        if len(way.sources) > 1 or len(ranges) != 1 or not way.sources[0].ordered:
+            return None
+        if wanted.said.keys() <= way.said:
+            return None
+        query = self._query(_Look(way.sources[0], *ranges[0]), wanted, None, limit + 1, _FIRST)
+        ids = list(connection.execute(query).scalars())
+        return RunIdPage(ids[:limit], ids[limit - 1], True) if len(ids) > limit else None
 
     def _choose(
         self, connection: Connection, wanted: RunFilter, ranges: list[tuple[str, str]]
@@ -158,17 +177,20 @@ class StoredRunPages:
                 reached.append(last)
         return max(reached, default=None)
 
-    def _query(self, look: _Look, wanted: RunFilter | None, reached: str | None, limit: int) -> Any:
+    def _query(
+        self, look: _Look, wanted: RunFilter | None, reached: str | None, limit: int, most: int
+    ) -> Any:
+        read = [runs.c.id] if wanted is None else columns_of(wanted, look.source)
         if not look.source.ordered:
-            inner = select(*READ).where(*look.source.where)
+            inner = select(*read).where(*look.source.where)
         else:
             if reached is not None and look.first < reached:
                 look = look._replace(first=reached)
             if wanted is None:
                 return _within(select(runs.c.id), look).limit(limit)
-            inner = _within(select(*READ), look)
+            inner = _within(select(*read), look)
         # Bounded inside, so that only its own index is thought of.
-        seen = inner.limit(max(self._look, _FEW)).subquery()
+        seen = inner.limit(most).subquery()
         query = select(seen.c.id).where(seen.c.id >= look.first, seen.c.id < look.last)
         if reached is not None:
             query = query.where(seen.c.id >= reached)

@@ -29,12 +29,28 @@ _NOT_OURS = "1"
 _END = "\U0010ffff"
 
 _RARE = (RunState.FAILED, RunState.CANCELLED, RunState.SKIPPED)
-#: Columns that conditions read.
-READ = (
-    runs.c.id, runs.c.task, runs.c.state, runs.c.tags, runs.c.schedule_id, runs.c.cause,
-    runs.c.worker_id, runs.c.batch_id, runs.c.event_id, runs.c.requested_by, runs.c.session_date,
-    runs.c.hold, runs.c.submitted_at, runs.c.finished_at, runs.c.reason, runs.c.error,
-)  # fmt: skip
+#: By what a filter says, the columns that its conditions read.
+_READ: dict[str, tuple[Any, ...]] = {
+    "task": (runs.c.task,),
+    "states": (runs.c.state,),
+    "tags": (runs.c.tags,),
+    "without_tasks": (runs.c.task,),
+    "without_tags": (runs.c.tags,),
+    "schedule": (runs.c.schedule_id,),
+    "cause": (runs.c.cause,),
+    "worker": (runs.c.worker_id,),
+    "batch": (runs.c.batch_id,),
+    "event": (runs.c.event_id,),
+    "requested_by": (runs.c.requested_by,),
+    "session_from": (runs.c.session_date,),
+    "session_to": (runs.c.session_date,),
+    "hold": (runs.c.hold, runs.c.state),
+    "submitted_since": (runs.c.submitted_at,),
+    "submitted_until": (runs.c.submitted_at,),
+    "finished_since": (runs.c.finished_at,),
+    "finished_until": (runs.c.finished_at,),
+    "words": (runs.c.task, runs.c.reason, runs.c.error),
+}
 
 
 class Source(NamedTuple):
@@ -129,18 +145,25 @@ def _id_at(instant: Any, offset_ms: int) -> str:
     return f"{max(0, to_micros(instant) // 1000 + offset_ms):012x}"
 
 
+def columns_of(wanted: RunFilter, source: Source) -> list[Any]:
+    """Return the columns that the conditions of a filter, and a source's order, read."""
+    lead = [column for column, _ in source.lead]
+    read = [column for name in wanted.said for column in _READ[name]]
+    return list(dict.fromkeys([runs.c.id, *lead, *read]))
+
+
 def conditions(wanted: RunFilter, columns: Any, dialect: str) -> list[Condition]:
     """Return all that a filter says, as conditions on the columns of a query."""
     found: list[Condition] = [
-        column == value
-        for column, value in (
-            (columns.task, wanted.task),
-            (columns.schedule_id, wanted.schedule),
-            (columns.cause, wanted.cause),
-            (columns.worker_id, wanted.worker),
-            (columns.batch_id, wanted.batch),
-            (columns.event_id, wanted.event),
-            (columns.requested_by, wanted.requested_by),
+        columns[name] == value
+        for name, value in (
+            ("task", wanted.task),
+            ("schedule_id", wanted.schedule),
+            ("cause", wanted.cause),
+            ("worker_id", wanted.worker),
+            ("batch_id", wanted.batch),
+            ("event_id", wanted.event),
+            ("requested_by", wanted.requested_by),
         )
         if value is not None
     ]
@@ -152,20 +175,20 @@ def conditions(wanted: RunFilter, columns: Any, dialect: str) -> list[Condition]
         found.append(columns.session_date >= wanted.session_from.isoformat())
     if wanted.session_to is not None:
         found.append(columns.session_date <= wanted.session_to.isoformat())
-    for column, since, until in (
-        (columns.submitted_at, wanted.submitted_since, wanted.submitted_until),
-        (columns.finished_at, wanted.finished_since, wanted.finished_until),
+    for name, since, until in (
+        ("submitted_at", wanted.submitted_since, wanted.submitted_until),
+        ("finished_at", wanted.finished_since, wanted.finished_until),
     ):
         if since is not None:
-            found.append(column >= to_micros(since))
+            found.append(columns[name] >= to_micros(since))
         if until is not None:
-            found.append(column < to_micros(until))
+            found.append(columns[name] < to_micros(until))
     if wanted.without_tasks:
         found.append(columns.task.not_in(wanted.without_tasks))
     found += [_has_tag(columns.tags, tag, dialect) for tag in wanted.tags]
     found += [not_(_has_tag(columns.tags, tag, dialect)) for tag in wanted.without_tags]
-    message = error_field(columns.error, "message", dialect)
     for word in wanted.texts:
+        message = error_field(columns.error, "message", dialect)
         found.append(
             or_(
                 columns.task.icontains(word, autoescape=True),
