@@ -9,7 +9,7 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any, NamedTuple
 
-from closingbell.core.actor import who_asks
+from closingbell.core.actor import Actor, current_actor, who_asks
 from closingbell.core.batch import Batch
 from closingbell.core.clock import Clock, from_micros, to_micros
 from closingbell.core.error import ClosingbellError, PayloadNotJson, SubmitError, UnknownBatch
@@ -21,8 +21,9 @@ from closingbell.core.run_summary import RunSummary
 from closingbell.core.task import TaskDefinition
 from closingbell.event import started_by
 from closingbell.runtime import error_json
+from closingbell.store.audit import Act
 from closingbell.store.codec import from_json, instant
-from closingbell.store.insert import is_stored
+from closingbell.store.insert import insert_each_on, is_stored
 from closingbell.store.store import Store
 from closingbell.submission import Door, Options, check_text
 from closingbell.trading.fact import MARKET_DATA_UPDATE
@@ -42,6 +43,25 @@ class Taken(NamedTuple):
     id: str
     template: RunTemplate
     is_new: bool
+
+
+class Prepared(NamedTuple):
+    """A run that was asked for and checked, and is not stored yet.
+
+    Attributes:
+        template: what was asked for.
+        item: its own part.
+        actor: who asks.
+    """
+
+    template: RunTemplate
+    item: RunItem
+    actor: Actor
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it can be stored in one go with others: it has no key, and waits for nobody."""
+        return self.template.key is None and self.template.hold is None
 
 
 def summary_of(taken: Taken) -> RunSummary:
@@ -138,6 +158,36 @@ class Intake:
         stored = self._put([item], template, connection)[0]
         return Taken(stored, template, stored == item.id)
 
+    def prepare(
+        self, task: TaskDefinition, payload: Mapping[str, Any] | None, options: Options
+    ) -> Prepared:
+        """Check one run of whoever acts now; the store is not asked.
+
+        Raises:
+            PayloadError: the payload or an option is refused.
+        """
+        template = self._door.template(task, options)
+        return Prepared(template, self._door.item(task, payload), current_actor())
+
+    def put_all(self, prepared: Sequence[Prepared]) -> list[Taken]:
+        """Store plain runs of people at a door, in one transaction, with a record of each."""
+        with self._store.database.writing(news=True) as connection:
+            there = insert_each_on(connection, [(one.template, one.item) for one in prepared])
+            self._store.audit.append_all_on(
+                connection,
+                [
+                    Act("run.submitted", "run", one.item.id, _told(one.template), one.actor)
+                    for one in prepared
+                    if one.item.id not in there
+                ],
+            )
+        if any(one.template.state == "pending" for one in prepared):
+            self._store.queue.exchange()
+        waiting = [o.template.due_at for o in prepared if o.template.state == "scheduled"]
+        if waiting:
+            self._due(min(waiting))
+        return [Taken(one.item.id, one.template, True) for one in prepared]
+
     def submit_many(
         self,
         task: TaskDefinition,
@@ -227,14 +277,7 @@ class Intake:
         ids = self._store.queue.submit(template, items, connection)
         if was_there or ids[0] != items[0].id:
             return ids
-        told: dict[str, Any] = {
-            "task": template.task,
-            "state": template.state,
-            "due_at": template.due_at,
-            "priority": template.priority,
-        }
-        if template.key is not None:
-            told["key"] = template.key
+        told = _told(template)
         if len(ids) > 1:
             told["runs"] = len(ids)
         self._store.audit.append_on(connection, "run.submitted", "run", ids[0], after=told)
@@ -322,6 +365,19 @@ class Intake:
     def listens(self, event_type: str) -> bool:
         """Whether anything is started by events of a type."""
         return bool(self._store.events.triggers(event_type))
+
+
+def _told(template: RunTemplate) -> dict[str, Any]:
+    """Return a submission as the audit ledger shows it."""
+    told: dict[str, Any] = {
+        "task": template.task,
+        "state": template.state,
+        "due_at": template.due_at,
+        "priority": template.priority,
+    }
+    if template.key is not None:
+        told["key"] = template.key
+    return told
 
 
 def _event_text(event_type: str, data: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from closingbell.api.readiness import ReadinessProbe
 from closingbell.api.security.guard import guard
 from closingbell.api.stream.hub import Hub
 from closingbell.api.strict_json import StrictJson
+from closingbell.api.submit_line import SubmitLine
 from closingbell.api.tracing import TracedRequests
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def create_api(app: App) -> FastAPI:
     api.state.app = app
     api.state.readiness = ReadinessProbe(app)
     api.state.stream = Hub(app)
+    api.state.submit_line = SubmitLine(app)
     refusal.install(api)
     for router in _routers():
         api.include_router(router)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
-from closingbell.core.actor import ActorKind, acting_as, current_actor
+from closingbell.core.actor import Actor, ActorKind, acting_as, current_actor
 from closingbell.core.audit import (
     RESTARTED,
     START,
@@ -34,12 +34,27 @@ _HEAD = "audit_head"
 _PAGE = 2_000
 
 
+# Made once: each act of each person passes here.
+_HELD = select(facts.c.value).where(facts.c.name == _HEAD).with_for_update()
+_MOVE = update(facts).where(facts.c.name == _HEAD).values(value=bindparam("head"))
+
+
 class AuditPage(NamedTuple):
     """Records, the newest first; see `bounded_scan.Scan` for the rest."""
 
     records: list[AuditRecord]
     position: tuple[Any, ...] | None
     complete: bool
+
+
+class Act(NamedTuple):
+    """An act to be recorded beside others; `after` is how its target stands, as a JSON value."""
+
+    action: str
+    target_kind: str
+    target_id: str
+    after: Any
+    actor: Actor
 
 
 class StoredAudit:
@@ -117,6 +132,28 @@ class StoredAudit:
             connection, action, "run", run_id, before={"state": before}, after=now, reason=reason
         )
 
+    def append_all_on(self, connection: Connection, acts: Sequence[Act]) -> None:
+        """Record acts of several actors, in their order, as `append_on`. Call it last."""
+        head = self._take_head(connection) or self._restart(connection)
+        rows: list[dict[str, Any]] = []
+        for act in acts:
+            record = self._sealed(
+                connection,
+                head,
+                act.action,
+                act.target_kind,
+                act.target_id,
+                None,
+                act.after,
+                act.actor.reason,
+                act.actor,
+            )
+            rows.append(_row(record))
+            head = Head(record.seq, record.hash)
+        if rows:
+            connection.execute(insert(audit_records), rows)
+            _move_head(connection, head)
+
     def append(self, action: str, target_kind: str, target_id: str, **more: Any) -> AuditRecord:
         """Record an act that no transaction does, such as a copy; see `append_on`."""
         with self._database.writing() as connection:
@@ -133,10 +170,29 @@ class StoredAudit:
         after: Any,
         reason: str | None,
     ) -> AuditRecord:
-        before, after = (_masked(connection, value) for value in (before, after))
         actor = current_actor()
         why = reason if reason is not None else actor.reason
-        record = AuditRecord(
+        record = self._sealed(
+            connection, head, action, target_kind, target_id, before, after, why, actor
+        )
+        connection.execute(insert(audit_records).values(_row(record)))
+        _move_head(connection, Head(record.seq, record.hash))
+        return record
+
+    def _sealed(
+        self,
+        connection: Connection,
+        head: Head,
+        action: str,
+        target_kind: str,
+        target_id: str,
+        before: Any,
+        after: Any,
+        why: str | None,
+        actor: Actor,
+    ) -> AuditRecord:
+        before, after = (_masked(connection, value) for value in (before, after))
+        return AuditRecord(
             seq=head.seq + 1,
             at=self._clock.micros(),
             actor=storable(actor.name),
@@ -149,23 +205,15 @@ class StoredAudit:
             after_json=canonical(after),
             previous=head.hash,
         ).sealed()
-        connection.execute(insert(audit_records).values(_row(record)))
-        connection.execute(
-            update(facts)
-            .where(facts.c.name == _HEAD)
-            .values(value=str(Head(record.seq, record.hash)))
-        )
-        return record
 
     def _take_head(self, connection: Connection) -> Head | None:
         """Return the end of the chain, and hold it; None when it is gone, or behind."""
         # On SQLite whoever writes is alone; PostgreSQL holds the row.
-        held = select(facts.c.value).where(facts.c.name == _HEAD).with_for_update()
-        value = connection.execute(held).scalar_one_or_none()
+        value = connection.execute(_HELD).scalar_one_or_none()
         if value is None:
             fresh = insert_of(connection)(facts).values(name=_HEAD, value=str(START))
             connection.execute(fresh.on_conflict_do_nothing())
-            value = connection.execute(held).scalar_one()
+            value = connection.execute(_HELD).scalar_one()
         head, last = _as_head(value), _last(connection)
         return None if head is None or (last is not None and last.seq > head.seq) else head
 
@@ -300,6 +348,10 @@ class StoredAudit:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             head = _stored_head(connection)
             return verify(_paged(connection, select(audit_records)), head, known)
+
+
+def _move_head(connection: Connection, head: Head) -> None:
+    connection.execute(_MOVE, {"head": str(head)})
 
 
 def _masked(connection: Connection, state: Any, task: str | None = None) -> Any:

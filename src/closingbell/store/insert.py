@@ -55,6 +55,22 @@ def insert_on(connection: Any, template: RunTemplate, items: Sequence[RunItem]) 
     return [holder or item.id for item in items]
 
 
+def insert_each_on(connection: Any, made: Sequence[tuple[RunTemplate, RunItem]]) -> set[str]:
+    """Insert runs that share nothing, without keys and not held; return the ids that were there."""
+    from sqlalchemy import select
+
+    from closingbell.store.schema import runs
+
+    known = select(runs.c.id).where(runs.c.id.in_([item.id for _, item in made]))
+    there = set(connection.execute(known).scalars())
+    rows = [
+        {**template._asdict(), "id": item.id, "payload": item.payload, "lane": item.lane}
+        for template, item in made
+    ]
+    connection.execute(insert_of(connection)(runs).on_conflict_do_nothing(), rows)
+    return there
+
+
 def is_stored(connection: Any, run_id: str) -> bool:
     """Whether a run of this id is there, as a SQLAlchemy connection sees it."""
     from sqlalchemy import select

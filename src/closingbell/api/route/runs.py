@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 
 from closingbell.api.application import PREFIX, served_app
 from closingbell.api.page_token import make_page_token, read_page_token
 from closingbell.api.problem import problem_response, problems
 from closingbell.api.security.principal import needs
+from closingbell.api.submit_line import SubmitLine
 from closingbell.app import App
 from closingbell.core.actor import giving_reason
 from closingbell.core.clock import to_micros
@@ -66,7 +68,7 @@ class RunListQuery(RunFilterGiven):
         201: {"headers": _LOCATION},
     },
 )
-def submit_run(request: RunRequest, app: _App, response: Response) -> Any:
+async def submit_run(request: RunRequest, app: _App, http: Request) -> Response:
     """Store a run; it is on the disk when the answer comes."""
     options = Options(
         None if request.at is None else aware(request.at, app.settings.timezone),
@@ -75,18 +77,31 @@ def submit_run(request: RunRequest, app: _App, response: Response) -> Any:
         tuple(request.tags),
         request.key,
     )
+    intake = app.machinery.intake
     try:
         task = app.registry.resolve(request.task)
     except UnknownTask as problem:
         return unknown_in_body(problem)
     with giving_reason(request.reason):
-        taken = app.machinery.intake.take(task, request.payload, options)
-    response.headers["Location"] = f"{PREFIX}/runs/{taken.id}"
+        prepared = intake.prepare(task, request.payload, options)
+        if prepared.is_plain:
+            line: SubmitLine = http.app.state.submit_line
+            taken = await line.take(prepared)
+        else:
+            taken = await run_in_threadpool(intake.take, task, request.payload, options)
     if taken.is_new:
-        return RunSummaryInfo.of(summary_of(taken))
-    response.status_code = 200
-    [run] = app.store.run_pages.of([taken.id])
-    return RunSummaryInfo.of(run)
+        return _made(RunSummaryInfo.of(summary_of(taken)), 201)
+    [run] = await run_in_threadpool(app.store.run_pages.of, [taken.id])
+    return _made(RunSummaryInfo.of(run), 200)
+
+
+def _made(run: RunSummaryInfo, status: int) -> Response:
+    return Response(
+        run.model_dump_json(by_alias=True),
+        status,
+        {"Location": f"{PREFIX}/runs/{run.id}"},
+        "application/json",
+    )
 
 
 @router.get(
