@@ -360,7 +360,7 @@ class App:
         from closingbell.core.alert_rule import read_alert_rule
         from closingbell.core.error import AlertRuleError
 
-        given = {"id": id, "kind": kind, "channels": list(channels), **options}
+        given = {"id": id, "kind": kind, "channels": channels, **options}
         rule = read_alert_rule(given, self.settings.timezone)
         if self._alert_rules.get(rule.id, rule) != rule:
             raise AlertRuleError(rule.id, "id", rule.id, "one that no other rule of the app has")
