@@ -58,6 +58,24 @@ def create_api(app: App) -> FastAPI:
     return api
 
 
+def create_inner_api(app: App) -> FastAPI:
+    """Return the routes under `PREFIX` and `/metrics` for the process that holds the app.
+
+    Nobody signs in here: whoever calls says in `scope["state"]["principal"]` who they are.
+    """
+    from closingbell.api.route import metrics
+
+    api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    api.state.app = app
+    api.state.stream = Hub(app)
+    refusal.install(api)
+    api.include_router(metrics.router)
+    for router in _routers_under_prefix():
+        api.include_router(router, prefix=PREFIX)
+    api.add_middleware(StrictJson)
+    return api
+
+
 def _routers() -> list[APIRouter]:
     """Return the routers whose paths are their own."""
     from closingbell.api.route import health, metrics, oidc, sign_in
@@ -80,6 +98,7 @@ def _routers_under_prefix() -> list[APIRouter]:
         events,
         figures,
         notifications,
+        run_ids,
         run_logs,
         runs,
         scheduler,
@@ -92,21 +111,23 @@ def _routers_under_prefix() -> list[APIRouter]:
     )
 
     return [
+        # Paths are compared one after the other, and runs are asked for most of all. Whatever
+        # follows /runs/ may be an id: the paths beneath come first.
+        bulk.router,
+        run_logs.router,
+        runs.router,
         alert_rules.router,
         alerts.router,
         approvals.router,
         audit.router,
         backtests.router,
         batches.router,
-        bulk.router,
         calendars.router,
         desk.router,
         events.router,
         figures.router,
         notifications.router,
-        # Whatever follows /runs/ may be an id: the paths beneath come first.
-        run_logs.router,
-        runs.router,
+        run_ids.router,
         scheduler.router,
         schedules.router,
         session.router,
