@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -19,6 +20,7 @@ from closingbell.cli.option import (
 )
 
 if TYPE_CHECKING:
+    from closingbell.api.security.entrance import Entrance
     from closingbell.api.server import ApiServer
     from closingbell.app import App
     from closingbell.cli.output import Output
@@ -142,9 +144,13 @@ def _work(
                 # First of all: where the address is taken, nothing is begun.
                 server = ApiServer(app, app.settings.host, app.settings.port)
             app.start(block=False, worker=part.worker, scheduler=part.scheduler)
+            way_in = None
             if server is not None:
+                from closingbell.api.security.entrance import entrance
+
+                way_in = entrance(app, server.url, terminal=sys.stderr.isatty())
                 server.start()
-            _greet(app, out, part, server)
+            _greet(app, out, part, server, way_in)
             app.await_stop()
         finally:
             if server is not None:
@@ -153,7 +159,9 @@ def _work(
     out.note("stopped: nothing is lost, what did not finish was given back")
 
 
-def _greet(app: App, out: Output, part: _Part, server: ApiServer | None) -> None:
+def _greet(
+    app: App, out: Output, part: _Part, server: ApiServer | None, way_in: Entrance | None
+) -> None:
     from closingbell import __version__
 
     firings = _next_firings(app) if part.scheduler else []
@@ -164,6 +172,8 @@ def _greet(app: App, out: Output, part: _Part, server: ApiServer | None) -> None
                 "version": __version__,
                 "database": app.store.database.label,
                 "url": None if server is None else server.url,
+                "token_file": way_in and way_in.token_file,
+                "sign_in_url": way_in and way_in.sign_in_url,
                 "scheduler": part.scheduler,
                 "worker": part.worker,
                 "tasks": sorted(task.name for task in app.registry),
@@ -174,6 +184,10 @@ def _greet(app: App, out: Output, part: _Part, server: ApiServer | None) -> None
     out.note(f"closingbell {__version__}: {part} on {app.store.database.label}")
     if server is not None:
         out.note(f"the API is at {server.url}")
+    if way_in is not None and way_in.token_file is not None:
+        out.note(f"an admin token was made: it is in {way_in.token_file}")
+    if way_in is not None and way_in.sign_in_url is not None:
+        out.note(f"sign in once, within 15 minutes: {way_in.sign_in_url}")
     out.note(f"tasks: {', '.join(sorted(task.name for task in app.registry)) or 'none'}")
     if part.scheduler:
         for at, name in firings:
