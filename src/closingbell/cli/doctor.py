@@ -167,7 +167,7 @@ def _workers(store: Store) -> Iterator[Finding]:
     workers = store.workers.list_all()
     alive = [w for w in workers if w["state"] == "alive" and w["lease_until"] >= now]
     silent = [w["id"] for w in workers if w["state"] == "alive" and w["lease_until"] < now]
-    waiting = store.runs.counts()["pending"]
+    waiting = sum(one.runs for one in store.load.active() if one.state == "pending")
     if alive:
         names = ", ".join(f"{w['host']}:{w['pid']}" for w in alive)
         yield Finding("workers", _OK, f"{len(alive)} alive: {names}")

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import typer
 
-import closingbell.cli.approval  # noqa: F401  (adds its commands to those of a run)
+# They add their commands to those of a run.
+import closingbell.cli.approval
+import closingbell.cli.run_many  # noqa: F401
 from closingbell.cli.alerts import alert_commands, alerts
 from closingbell.cli.audit import audit_commands
 from closingbell.cli.backtest import backtest_commands

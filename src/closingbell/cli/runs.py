@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from closingbell.app import App
     from closingbell.cli.output import Output
     from closingbell.core.run import Run
+    from closingbell.core.run_filter import RunFilter
 
 run_commands = typer.Typer(help="Show, cancel, retry or release one run, or read its logs.")
 
@@ -28,6 +29,15 @@ def runs(
     task: Annotated[str | None, typer.Option("--task", help="Only this task's.")] = None,
     state: Annotated[
         list[str] | None, typer.Option("--state", help="Only in this state; repeatable.")
+    ] = None,
+    filter_line: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            "-f",
+            metavar="FILTER",
+            help="Only what it means, such as 'task:scan state:failed \"out of memory\"'.",
+        ),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")
@@ -48,12 +58,19 @@ def runs(
     states = _states(state or [])
     app = app_of_settings(database, app_target)
     out = Output(as_json, app.settings.timezone)
+    wanted = _filter(filter_line, task, states, app.settings.timezone)
     with opened(app):
-        page = app.list_runs(task=task, states=states, before=before, limit=limit)
+        found = app.store.run_pages.ids(wanted, before, limit)
+        page = app.store.runs.many(found.ids)
         masked = app.store.masks.all()
     if as_json:
-        following = page[-1].id if len(page) == limit else None
-        out.document({"runs": [run_shape(run, masked) for run in page], "next_before": following})
+        out.document(
+            {
+                "runs": [run_shape(run, masked) for run in page],
+                "next_before": found.next,
+                "complete": found.complete,
+            }
+        )
         return
     rows = [
         (
@@ -70,8 +87,9 @@ def runs(
     ]
     columns = ("id", "task", "state", "cause", "attempt", "due", "took", "why")
     out.table(columns, rows, "no runs match")
-    if len(page) == limit:
-        out.note(f"more: --before {page[-1].id}")
+    if found.next is not None:
+        looked = "" if found.complete else "the look ended at its bound; "
+        out.note(f"{looked}more: --before {found.next}")
 
 
 @run_commands.command()
@@ -273,6 +291,26 @@ def _tell_piece(row: dict[str, Any], out: Output) -> None:
     else:
         sys.stdout.write(str(row["text"]))
         sys.stdout.flush()
+
+
+def _filter(line: str | None, task: str | None, states: list[str], timezone: str) -> RunFilter:
+    """Return what the options together mean.
+
+    Raises:
+        FilterError: the line cannot be read, or says what an option says too.
+    """
+    from zoneinfo import ZoneInfo
+
+    from closingbell.core.error import FilterError
+    from closingbell.core.run import RunState
+    from closingbell.core.run_filter import RunFilter
+    from closingbell.core.run_filter_text import read_filter
+
+    options = RunFilter(task=task, states=tuple(map(RunState, states))).said
+    in_line = read_filter(line or "", ZoneInfo(timezone)).said
+    for name in sorted(options.keys() & in_line.keys()):
+        raise FilterError(name, "it once: in --filter, or as an option of its own")
+    return RunFilter(**options, **in_line)
 
 
 def _states(given: list[str]) -> list[str]:

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 from closingbell.app import App
 from closingbell.core.clock import ScaledClock, SimulatedClock, SystemClock
 from closingbell.core.error import SettingError
-from closingbell.core.run import ACTIVE_STATES
 from closingbell.demo.desk import CHILDREN, STRATEGY, ZONE, make_desk
 from closingbell.demo.page import DeskPage
 from closingbell.demo.summary import summarise
@@ -130,7 +129,7 @@ class Demo:
             # What fires after the end belongs to the time after the demo.
             app.store.schedules.pause(schedule["id"], "the demo is over", None, app.clock.micros())
         while app.clock.monotonic() < deadline:
-            if not any(app.store.runs.counts()[state] for state in ACTIVE_STATES):
+            if not app.store.load.active():
                 return
             app.clock.sleep(_LOOK_S * self.speed)
             watch(app)

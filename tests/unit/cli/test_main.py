@@ -30,7 +30,7 @@ def test_commands_are_those_that_were_promised() -> None:
         "alert ack", "alert clear", "alert rules", "alert test-channel", "alerts", "audit export", "audit list", "audit verify", "backtest", "backtest compare", "backtest firings", "backtest html", "backtest list",
         "backtest rm", "backtest show", "backtest trades", "data actions", "data archive", "data check",
         "data import", "data list", "data show", "db backup", "db restore", "db upgrade", "db verify", "demo", "doctor", "event", "events", "metrics", "run approve", "run cancel",
-        "run logs", "run reject", "run retry", "run show", "run waiting", "runs", "schedule history", "schedule list",
+        "run cancel-many", "run logs", "run reject", "run retry", "run retry-many", "run show", "run waiting", "runs", "schedule history", "schedule list",
         "schedule next", "schedule pause", "schedule remove", "schedule resume", "serve", "sign-in", "submit", "tasks",
         "token create", "token list", "token revoke",
         "version", "worker",
