@@ -48,6 +48,7 @@ _TABLE_NOTES = {
     "workers": "Who worked on this store, and until when its lease lasts.",
     "alert_rules": "What is watched, and who is told: rules that code declares or people made.",
     "alerts": "What a person must see, until somebody clears it.",
+    "alert_rules": "What is watched, and who is told.",
     "alembic_version": "The schema's revision.",
 }
 
@@ -914,6 +915,52 @@ def _type_of(schema: Mapping[str, Any]) -> str:
     return f"{text} ({' '.join(bounds)})" if bounds else text
 
 
+def alert_rules_page() -> str:
+    """Every kind of alert with its thresholds, and every field of a rule."""
+    from closingbell.core.alert_kind import KINDS, UNITS, AlertKind
+    from closingbell.core.alert_rule import AlertRule
+
+    def thresholds(kind: AlertKind) -> str:
+        words = [
+            f"`{name}`: "
+            + ("must be given" if name == kind.needed else "none" if at is None else f"{at:g}")
+            for name, at in kind.thresholds.items()
+        ]
+        return ", ".join(words) or "none"
+
+    kinds = (
+        (
+            f"`{kind.name}`",
+            kind.meaning,
+            thresholds(kind),
+            ", ".join(f"`{name}`" for name in kind.filters) or "none",
+            (kind.severity or "as raised"),
+            kind.advice,
+        )
+        for kind in KINDS.values()
+    )
+    said = attribute_lines(AlertRule.__doc__ or "")
+    rows = ((f"`{one.name}`", sentence(said[one.name])) for one in fields(AlertRule))
+    units = ((f"`{name}`", unit) for name, (unit, _) in UNITS.items())
+    return f"""{_MADE}
+# Alert rules
+
+What rules look for, and what their thresholds are measured in. How to use them:
+[be told when something is wrong](../howto/alerts_and_notifications.md).
+
+## Kinds
+
+A threshold without a default is not compared unless a rule gives it. Durations are seconds of the app's clock.
+
+{table(("Kind", "When", "Thresholds and their defaults", "Filters", "Severity", "What to do"), kinds)}
+## Units
+
+{table(("Field", "Unit"), units)}
+## Fields of a rule
+
+{table(("Field", "Meaning"), rows)}"""
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "python.md": python_page,
     "algorithm.md": algorithm_page,
@@ -925,6 +972,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "store.md": store_page,
     "venues.md": venues_page,
     "metrics.md": metrics_page,
+    "alert_rules.md": alert_rules_page,
     "roles.md": roles_page,
     "api.md": api_page,
 }

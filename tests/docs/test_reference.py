@@ -116,7 +116,7 @@ def test_commands_that_a_page_mentions_exist(page: Path) -> None:
     unknown = []
     text = re.sub(r"\s*\n\s*", " ", page.read_text(encoding="utf-8"))
     for line in re.findall(r"(?:[`(]|\$ )closingbell ([a-z][^`$]*)", text):
-        words = tuple(re.findall(r"^[a-z]+(?:-[a-z]+)*|(?<= )[a-z]+\b(?![.:=/])", line))
+        words = tuple(re.findall(r"^[a-z]+(?:-[a-z]+)*|(?<= )[a-z]+(?:-[a-z]+)*\b(?![.:=/-])", line))
         two, one = words[:2], words[:1]
         if two in COMMANDS or one in COMMANDS:
             chosen = COMMANDS[two if two in COMMANDS else one]

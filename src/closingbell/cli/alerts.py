@@ -32,7 +32,12 @@ def alerts(
     kind: Annotated[str | None, typer.Option("--type", help="Only alerts of this type.")] = None,
     state: Annotated[
         Which | None,
-        typer.Option("--state", help="Only these; default what is not cleared, oldest first."),
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help="Only open, acknowledged, cleared, or all; default what is not cleared, oldest "
+            "first.",
+        ),
     ] = None,
     clear: Annotated[
         bool, typer.Option("--clear", help="Clear them, after they were listed.")
