@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request
 
 from closingbell.api import refusal
 from closingbell.api.idempotency import Idempotency
+from closingbell.api.openapi import describe
 from closingbell.api.readiness import ReadinessProbe
 from closingbell.api.security.guard import guard
 from closingbell.api.stream.hub import Hub
@@ -50,6 +51,7 @@ def create_api(app: App) -> FastAPI:
         api.include_router(router)
     for router in _routers_under_prefix():
         api.include_router(router, prefix=PREFIX)
+    describe(api)
     # What is added last is passed first.
     api.add_middleware(Idempotency, served=app)
     api.add_middleware(StrictJson)
@@ -59,7 +61,7 @@ def create_api(app: App) -> FastAPI:
 
 
 def create_inner_api(app: App) -> FastAPI:
-    """Return the routes under `PREFIX` and `/metrics` for the process that holds the app.
+    """Return the routes under `PREFIX`, but the stream, and `/metrics`, for whoever holds the app.
 
     Nobody signs in here: whoever calls says in `scope["state"]["principal"]` who they are.
     """
@@ -67,7 +69,7 @@ def create_inner_api(app: App) -> FastAPI:
 
     api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     api.state.app = app
-    api.state.stream = Hub(app)
+    api.state.submit_line = SubmitLine(app)
     refusal.install(api)
     api.include_router(metrics.router)
     for router in _routers_under_prefix():

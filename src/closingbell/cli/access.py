@@ -53,16 +53,24 @@ def app_of_settings(database: str | None = None, target: str | None = None) -> A
 
 
 @contextmanager
-def opened(app: App) -> Iterator[App]:
+def opened(app: App, *, makes: bool = False) -> Iterator[App]:
     """Open an app's store without starting anything, and close it at the end.
 
+    Args:
+        app: whose.
+        makes: make a SQLite file that is not there, as starting does.
+
     Raises:
-        StoreUnavailable: it is a SQLite file that is not there. Only starting makes one.
+        StoreUnavailable: it is a SQLite file that is not there.
     """
     from closingbell.cli.actor import at_the_keyboard
 
-    require_database(app)
+    if not makes:
+        require_database(app)
     try:
+        if makes:
+            # Opened first: what the tasks declare is not the act of who runs the command.
+            app.machinery  # noqa: B018
         with at_the_keyboard():
             yield app
     finally:

@@ -14,14 +14,22 @@ from closingbell.core.error import (
     BacktestError,
     ClosingbellError,
     DefinitionError,
+    Forbidden,
     LookupFailed,
     MarketDataError,
+    NotSignedIn,
     PayloadError,
+    RequestInProgress,
+    RequestRefused,
     RunNotFinished,
     SchemaMismatch,
+    ServiceBusy,
+    ServiceUnreachable,
+    SignInRefused,
     StateError,
     StoreError,
     TargetError,
+    TooManyRequests,
     UnknownAccount,
     UnknownBacktest,
     UnknownSymbol,
@@ -44,6 +52,10 @@ class ExitCode(IntEnum):
     STORE = 4
     #: The request does not fit the present state.
     CONFLICT = 5
+    #: The service does not answer, or asks to be left alone for now.
+    SERVICE = 6
+    #: Who asks is not known to the service, or may not do this.
+    NOT_ALLOWED = 7
     #: Ctrl-C.
     INTERRUPTED = 130
 
@@ -51,7 +63,8 @@ class ExitCode(IntEnum):
 #: The same for people, at the end of `--help`.
 EXIT_CODES_HELP = (
     "Exit codes: 0 done; 1 a run or a check failed; 2 usage or bad input; 3 not found; "
-    "4 the store is unavailable; 5 conflict with the present state; 130 interrupted. "
+    "4 the store is unavailable; 5 conflict with the present state; 6 the service of --url does "
+    "not answer; 7 it does not know you, or you may not; 130 interrupted. "
     "Results go to stdout, everything else to stderr."
 )
 
@@ -73,6 +86,12 @@ def exit_code_of(error: BaseException) -> ExitCode:
             return ExitCode.NOT_FOUND
         case StoreError():
             return ExitCode.STORE
+        case ServiceUnreachable() | ServiceBusy() | TooManyRequests() | RequestInProgress():
+            return ExitCode.SERVICE
+        case NotSignedIn() | SignInRefused() | Forbidden():
+            return ExitCode.NOT_ALLOWED
+        case RequestRefused():
+            return ExitCode.USAGE
         case StateError():
             return ExitCode.CONFLICT
         case _:
@@ -133,6 +152,8 @@ def _hint(error: BaseException) -> str | None:
             return None
         case StoreError():
             return "is the right database named (--database, CLOSINGBELL_DATABASE)? ask `doctor`"
+        case NotSignedIn() | SignInRefused():
+            return "a token comes from --token-file or CLOSINGBELL_TOKEN; `token create` makes one"
         case TargetError():
             return "a target is module:app or path/desk.py:app; --debug shows the traceback"
         case ClosingbellError():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,23 @@ DatabaseAddress = Annotated[
         metavar="ADDRESS",
         help="sqlite:///file, a file's path, or postgresql://...; leads over "
         "CLOSINGBELL_DATABASE, closingbell.toml and the app's own.",
+    ),
+]
+ServiceUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        envvar="CLOSINGBELL_URL",
+        help="A service on any machine, instead of a database: https://desk.example.",
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="With --url: whose first line is your token; else CLOSINGBELL_TOKEN.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON on stdout.")]

@@ -176,6 +176,8 @@ def json_value(value: Any) -> Any:
             return str(value)
         case Mapping():
             return dict(value)
+        case _ if hasattr(value, "model_dump"):
+            return value.model_dump(mode="json")
         case set() | frozenset():
             return sorted(value)
         case _:

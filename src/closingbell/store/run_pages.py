@@ -104,6 +104,15 @@ class StoredRunPages:
         with self._database.reading() as connection:
             return self._summaries(connection, run_ids)
 
+    def ids_beginning(self, beginning: str, most: int) -> list[str]:
+        """Return the first ids that begin so, in their order, `most` at most."""
+        id_ = runs.c.id
+        query = select(id_).where(id_ >= beginning).order_by(id_).limit(most)
+        with self._database.reading() as connection:
+            found = connection.execute(query).scalars()
+            # What follows in the order of the primary key is all that can begin so.
+            return [run_id for run_id in found if run_id.startswith(beginning)]
+
     @contextmanager
     def _snapshot(self) -> Iterator[Connection]:
         with self._database.reading() as connection, translated():

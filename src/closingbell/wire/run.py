@@ -186,6 +186,12 @@ class LogPiece(BaseModel):
     written_at: datetime
 
 
+class RunId(BaseModel):
+    """Which run is meant."""
+
+    id: str
+
+
 class Explanation(BaseModel):
     """Why a run is where it is."""
 

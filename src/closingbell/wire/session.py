@@ -28,6 +28,7 @@ class SessionInfo(BaseModel):
         description="a sign-in address, a token, a provider, or a token on each request"
     )
     expires_at: datetime | None = Field(description="null = never")
+    timezone: str = Field(description="in which this service means times that name none")
     csrf_token: str | None = Field(
         description="sent as X-CSRF-Token with what changes something; null for bearer tokens"
     )

@@ -53,7 +53,7 @@ def sign_in(
         keeper.refused(address, problem)
         raise problem
     give_session(response, request, keeper.settings, secret)
-    return _own(session, secret)
+    return _own(session, secret, keeper.settings.timezone)
 
 
 @router.get(
@@ -70,7 +70,7 @@ def get_session(app: _App, keeper: _Keeper, request: Request, principal: _Princi
         session = keeper.stored_session(secret)
         if session is None:
             raise NotSignedIn(request.url.path)
-        return _own(session, secret)
+        return _own(session, secret, keeper.settings.timezone)
     expires_at = None
     if principal.id != GIVEN.id:
         expires_at = app.store.tokens.get(principal.id.removeprefix("token:")).expires_at
@@ -80,6 +80,7 @@ def get_session(app: _App, keeper: _Keeper, request: Request, principal: _Princi
         is_person=principal.is_person,
         came_by="bearer",
         expires_at=instant(expires_at),
+        timezone=app.settings.timezone,
         csrf_token=None,
     )
 
@@ -144,13 +145,14 @@ def end_session(
     app.store.web_sessions.end(session_id, app.clock.micros(), reason)
 
 
-def _own(session: StoredSession, secret: str) -> SessionInfo:
+def _own(session: StoredSession, secret: str, timezone: str) -> SessionInfo:
     return SessionInfo(
         name=session.person,
         role=session.role,
         is_person=session.is_person,
         came_by=session.came_by.value,
         expires_at=from_micros(session.expires_at),
+        timezone=timezone,
         csrf_token=csrf_token(secret),
     )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from closingbell.client.asynchronous.transport import AsyncTransport
-from closingbell.client.request import Request, body, path
+from closingbell.client.request import Request, body, path, query
 from closingbell.wire.alert import AlertDetail, AlertInfo
 from closingbell.wire.alert_rule import AlertRuleInfo, AlertRuleRequest, AlertRuleTest
 from closingbell.wire.notification import ChannelInfo, ChannelTest, NotificationInfo
 from closingbell.wire.page import Page
+from closingbell.wire.scheduler import ClearedAlerts
 
 
 class AsyncAlerts:
@@ -46,6 +47,12 @@ class AsyncAlerts:
         """Say that somebody looks after it: it is neither repeated nor escalated any more."""
         values = {"reason": reason}
         return await self._transport.post(("alerts", alert_id, "acknowledge"), AlertDetail, values)
+
+    async def clear_all(self, type: str | None = None) -> int:
+        """Say that all that is open is over, or all of one kind; return how many were cleared."""
+        pairs = query({"alert_type": type})
+        request = Request("DELETE", path("scheduler", "alerts", "clear"), pairs)
+        return (await self._transport.ask(request, ClearedAlerts)).cleared_count
 
     async def clear(self, alert_id: str, reason: str | None = None) -> AlertDetail:
         """Say that it is over."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from closingbell.client.asynchronous.transport import AsyncTransport
 from closingbell.wire.approval import ApprovalInfo, StandingInfo
+from closingbell.wire.page import Page
 
 
 class AsyncApprovals:
@@ -18,6 +19,11 @@ class AsyncApprovals:
     def all(self) -> AsyncIterator[ApprovalInfo]:
         """Yield the runs that wait for people, the oldest first."""
         return self._transport.walk(("approvals",), ApprovalInfo)
+
+    async def page(self, *, limit: int = 100, after: str | None = None) -> Page[ApprovalInfo]:
+        """Return a page of the runs that wait for people."""
+        values = {"limit": limit, "after": after}
+        return await self._transport.get(("approvals",), Page[ApprovalInfo], values)
 
     async def approve(self, run_id: str, reason: str | None = None) -> StandingInfo:
         """Release a run, as one of the persons who must agree.

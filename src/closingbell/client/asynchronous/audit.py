@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from closingbell.client.asynchronous.transport import AsyncTransport
 from closingbell.client.request import Request, path, query
 from closingbell.wire.audit import AuditInfo, AuditVerdict
+from closingbell.wire.page import Page
 
 
 class AsyncAudit:
@@ -46,6 +48,13 @@ class AsyncAudit:
             "until": until,
         }
         return self._transport.walk(("audit",), AuditInfo, values)
+
+    async def page(
+        self, *, limit: int = 100, after: str | None = None, **fields: Any
+    ) -> Page[AuditInfo]:
+        """Return a page of records; `fields` are those of `all`."""
+        values = {**fields, "limit": limit, "after": after}
+        return await self._transport.get(("audit",), Page[AuditInfo], values)
 
     async def verify(self, heads: Sequence[str] = ()) -> AuditVerdict:
         """Say whether any record was altered, removed, moved or put in, and which.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from closingbell.client.asynchronous.transport import AsyncTransport
-from closingbell.client.request import Request, path
+from closingbell.client.request import Request, path, query
 from closingbell.core.role import Role
 from closingbell.wire.session import SessionInfo, WebSessionInfo
 from closingbell.wire.token import NewToken, TokenInfo
@@ -49,9 +49,10 @@ class AsyncTokens:
         """Return what is kept of a token."""
         return await self._transport.get(("tokens", token_id), TokenInfo)
 
-    async def revoke(self, token_id: str) -> TokenInfo:
+    async def revoke(self, token_id: str, reason: str | None = None) -> TokenInfo:
         """Let a token open nothing any more."""
-        return await self._transport.ask(Request("DELETE", path("tokens", token_id)), TokenInfo)
+        request = Request("DELETE", path("tokens", token_id), query({"reason": reason}))
+        return await self._transport.ask(request, TokenInfo)
 
     def sessions(self) -> AsyncIterator[WebSessionInfo]:
         """Yield the browsers that are signed in."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from closingbell.client.request import Request, body, path
+from closingbell.client.request import Request, body, path, query
 from closingbell.client.synchronous.transport import Transport
 from closingbell.wire.alert import AlertDetail, AlertInfo
 from closingbell.wire.alert_rule import AlertRuleInfo, AlertRuleRequest, AlertRuleTest
 from closingbell.wire.notification import ChannelInfo, ChannelTest, NotificationInfo
 from closingbell.wire.page import Page
+from closingbell.wire.scheduler import ClearedAlerts
 
 
 class Alerts:
@@ -46,6 +47,12 @@ class Alerts:
         """Say that somebody looks after it: it is neither repeated nor escalated any more."""
         values = {"reason": reason}
         return self._transport.post(("alerts", alert_id, "acknowledge"), AlertDetail, values)
+
+    def clear_all(self, type: str | None = None) -> int:
+        """Say that all that is open is over, or all of one kind; return how many were cleared."""
+        pairs = query({"alert_type": type})
+        request = Request("DELETE", path("scheduler", "alerts", "clear"), pairs)
+        return (self._transport.ask(request, ClearedAlerts)).cleared_count
 
     def clear(self, alert_id: str, reason: str | None = None) -> AlertDetail:
         """Say that it is over."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from closingbell.client.synchronous.transport import Transport
 from closingbell.wire.approval import ApprovalInfo, StandingInfo
+from closingbell.wire.page import Page
 
 
 class Approvals:
@@ -18,6 +19,11 @@ class Approvals:
     def all(self) -> Iterator[ApprovalInfo]:
         """Yield the runs that wait for people, the oldest first."""
         return self._transport.walk(("approvals",), ApprovalInfo)
+
+    def page(self, *, limit: int = 100, after: str | None = None) -> Page[ApprovalInfo]:
+        """Return a page of the runs that wait for people."""
+        values = {"limit": limit, "after": after}
+        return self._transport.get(("approvals",), Page[ApprovalInfo], values)
 
     def approve(self, run_id: str, reason: str | None = None) -> StandingInfo:
         """Release a run, as one of the persons who must agree.

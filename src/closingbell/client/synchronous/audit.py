@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from closingbell.client.request import Request, path, query
 from closingbell.client.synchronous.transport import Transport
 from closingbell.wire.audit import AuditInfo, AuditVerdict
+from closingbell.wire.page import Page
 
 
 class Audit:
@@ -46,6 +48,11 @@ class Audit:
             "until": until,
         }
         return self._transport.walk(("audit",), AuditInfo, values)
+
+    def page(self, *, limit: int = 100, after: str | None = None, **fields: Any) -> Page[AuditInfo]:
+        """Return a page of records; `fields` are those of `all`."""
+        values = {**fields, "limit": limit, "after": after}
+        return self._transport.get(("audit",), Page[AuditInfo], values)
 
     def verify(self, heads: Sequence[str] = ()) -> AuditVerdict:
         """Say whether any record was altered, removed, moved or put in, and which.

@@ -13,7 +13,14 @@ from closingbell.core.clock import SystemClock
 from closingbell.core.error import RunNotFinished
 from closingbell.wire.bulk import BulkAnswer
 from closingbell.wire.page import Page
-from closingbell.wire.run import Explanation, HappeningInfo, LogPiece, RunInfo, RunSummaryInfo
+from closingbell.wire.run import (
+    Explanation,
+    HappeningInfo,
+    LogPiece,
+    RunId,
+    RunInfo,
+    RunSummaryInfo,
+)
 
 
 class Runs:
@@ -65,6 +72,16 @@ class Runs:
             "reason": reason,
         }
         return self._transport.post(("runs",), RunSummaryInfo, values, request_key)
+
+    def find(self, beginning: str) -> str:
+        """Return the id of the one run whose id begins so.
+
+        Raises:
+            UnknownRun: there is none.
+            SubmitError: there are several.
+        """
+        found = self._transport.get(("run-ids", beginning), RunId)
+        return found.id
 
     def get(self, run_id: str) -> RunInfo:
         """Return one run with its attempts, and why it is where it is."""

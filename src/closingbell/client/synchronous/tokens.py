@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from closingbell.client.request import Request, path
+from closingbell.client.request import Request, path, query
 from closingbell.client.synchronous.transport import Transport
 from closingbell.core.role import Role
 from closingbell.wire.session import SessionInfo, WebSessionInfo
@@ -49,9 +49,10 @@ class Tokens:
         """Return what is kept of a token."""
         return self._transport.get(("tokens", token_id), TokenInfo)
 
-    def revoke(self, token_id: str) -> TokenInfo:
+    def revoke(self, token_id: str, reason: str | None = None) -> TokenInfo:
         """Let a token open nothing any more."""
-        return self._transport.ask(Request("DELETE", path("tokens", token_id)), TokenInfo)
+        request = Request("DELETE", path("tokens", token_id), query({"reason": reason}))
+        return self._transport.ask(request, TokenInfo)
 
     def sessions(self) -> Iterator[WebSessionInfo]:
         """Yield the browsers that are signed in."""
