@@ -219,8 +219,9 @@ class Ledger(Protocol):
         before: int | None = None,
         after: int | None = None,
         archived: bool | None = None,
+        limit: int | None = None,
     ) -> list[Entry]:
-        """Return entries in the order of `seq`.
+        """Return entries in the order of `seq`, the first `limit` of them.
 
         Args:
             account: whose.
@@ -230,6 +231,7 @@ class Ledger(Protocol):
             before: only with `at` < before.
             after: only with `at` > after.
             archived: only archived ones, or only others; None = both.
+            limit: at most so many.
         """
         ...
 

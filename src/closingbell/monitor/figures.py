@@ -73,18 +73,26 @@ class Figures:
         Raises:
             ValueError: they are not what `encode` wrote.
         """
+        made = cls()
+        made.take(data)
+        return made
+
+    def take(self, data: bytes) -> None:
+        """Add the figures of some bytes to these.
+
+        Raises:
+            ValueError: they are not what `encode` wrote; these figures are spoiled then.
+        """
         if not data or data[0] != _LAYOUT:
             raise ValueError(f"figures are of layout {_LAYOUT}, not {data[0] if data else 'empty'}")
-        made, at = cls(), 1
+        at = 1
         for name in _COUNTS:
             number, at = read_number(data, at)
-            setattr(made, name, number)
+            setattr(self, name, getattr(self, name) + number)
         for name in _SKETCHES:
-            sketch, at = Sketch.read(data, at)
-            setattr(made, name, sketch)
+            at = getattr(self, name).take(data, at)
         if at != len(data):
             raise ValueError(f"{len(data) - at} bytes follow the figures")
-        return made
 
 
 def merge_encoded(one: bytes, other: bytes) -> bytes:

@@ -71,7 +71,7 @@ def read_series(
     for at, data in reader.buckets(span, TOTAL if task is None else task):
         place = (at - first) // (step * _SECOND)
         if place < len(points):
-            points[place].figures.merge(Figures.decode(data))
+            points[place].figures.take(data)
     return points
 
 

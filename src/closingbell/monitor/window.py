@@ -84,9 +84,5 @@ def read_figures(
     found: dict[str, Figures] = {}
     for span in spans:
         for name, data in reader.read(span, task):
-            figures = Figures.decode(data)
-            if name in found:
-                found[name].merge(figures)
-            else:
-                found[name] = figures
+            found.setdefault(name, Figures()).take(data)
     return dict(sorted(found.items()))

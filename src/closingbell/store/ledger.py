@@ -163,6 +163,7 @@ class StoredLedger:
         before: int | None = None,
         after: int | None = None,
         archived: bool | None = None,
+        limit: int | None = None,
     ) -> list[Entry]:
         wanted: dict[str, Any] = {
             "account = ?": account,
@@ -179,6 +180,8 @@ class StoredLedger:
         # With the sign SQLite sorts the few recent ones, and does not walk the whole journal.
         order = "seq" if after is None else "+seq"
         query = f"{sql.ENTRIES} WHERE {' AND '.join(conditions)} ORDER BY {order}"
+        if limit is not None:
+            query += f" LIMIT {int(limit)}"
         with self._database.reading() as connection:
             rows = execute(connection, query, tuple(given.values())).fetchall()
             return read_entries(_known(connection, account, rows))

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from closingbell.trading.draft import Draft
 
 
+#: Entries that are read at once.
+_PART = 10_000
+
+
 class Account(MarkedBook):
     """One account.
 
@@ -126,12 +130,16 @@ class Account(MarkedBook):
     def _follow(self, ledger: Ledger, book: Book) -> dict[str, Decimal]:
         """Apply entries that are new; return the cash flows among them, by currency."""
         flows: dict[str, Decimal] = {}
-        for entry in ledger.entries(self.terms.name, after_seq=book.seq):
-            if entry.seq > self.record.seq:
+        # In parts: a journal of years need not be held at once to be folded.
+        while book.seq < self.record.seq:
+            left = self.record.seq - book.seq
+            part = ledger.entries(self.terms.name, after_seq=book.seq, limit=min(left, _PART))
+            for entry in part:
+                self.note(entry, book.apply(entry))
+                if entry.kind == EntryKind.CASH:
+                    flows[entry.currency] = flows.get(entry.currency, ZERO) + entry.amount
+            if not part:
                 break
-            self.note(entry, book.apply(entry))
-            if entry.kind == EntryKind.CASH:
-                flows[entry.currency] = flows.get(entry.currency, ZERO) + entry.amount
         self.book = book
         self.orders = {order.id: order for order in ledger.orders(self.terms.name, working=True)}
         self._ranked: list[Order] | None = None

@@ -161,10 +161,11 @@ class MemoryLedger:
         before: int | None = None,
         after: int | None = None,
         archived: bool | None = None,
+        limit: int | None = None,
     ) -> list[Entry]:
         with self._lock:
             shelf = self._shelf(account)
-            return [
+            found = [
                 entry
                 for entry in shelf.entries[after_seq:]
                 if (kind is None or entry.kind == kind)
@@ -173,6 +174,7 @@ class MemoryLedger:
                 and (after is None or entry.at > after)
                 and (archived is None or (entry.seq in shelf.archived) == archived)
             ]
+            return found[:limit]
 
     def archive(self, account: str, seqs: Sequence[int], at: int) -> int:
         with self._lock:

@@ -1,12 +1,12 @@
 """Figures: how runs went, over time and by task, and how the desk stands in one look.
 
-They are read from sums that grow with no run; what this second's runs add is there within
-about five.
+They are read from sums that grow with no run. What this second's runs add is there within
+about seven: a worker stores its sums every five, and an answer is given again for two.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
@@ -15,6 +15,7 @@ from closingbell.api.overview import alive_workers, next_firings, planned, venue
 from closingbell.api.page_token import make_page_token, read_page_token
 from closingbell.api.parameter import After, QueryText
 from closingbell.api.problem import problems
+from closingbell.api.recent import RecentAnswers, recent_answers
 from closingbell.api.security.principal import needs
 from closingbell.app import App
 from closingbell.core.clock import from_micros
@@ -38,6 +39,7 @@ from closingbell.wire.figure import (
 router = APIRouter(tags=["figures"], dependencies=[needs(Role.VIEWER)])
 
 _App = Annotated[App, Depends(served_app)]
+_Recent = Annotated[RecentAnswers, Depends(recent_answers)]
 _SECOND = 1_000_000
 _HOUR_US, _DAY_US = 3_600 * _SECOND, 86_400 * _SECOND
 #: For so long daily sums are kept.
@@ -63,16 +65,32 @@ Window = Annotated[
 )
 def get_performance(
     app: _App,
+    recent: _Recent,
     task: QueryText = None,
     window: Window = "24h",
     limit: Annotated[int, Query(ge=1, le=1000, description="at most so many tasks")] = 100,
     after: After = None,
 ) -> Performance:
     """Return counts, durations, lateness and queue waits of each task that ran in a window."""
-    back, now = _back(window), app.clock.micros()
-    stored = app.store.performance
     query = {"list": "performance", "of": [task, window]}
     position = read_page_token(after, query, (str,))
+    back = _back(window)
+    return recent.get(
+        ("performance", task, window, limit, position),
+        lambda: _performance(app, task, window, back, limit, query, position),
+    )
+
+
+def _performance(
+    app: App,
+    task: str | None,
+    window: str,
+    back: int | None,
+    limit: int,
+    query: dict[str, Any],
+    position: tuple[Any, ...] | None,
+) -> Performance:
+    now, stored = app.clock.micros(), app.store.performance
     names = [task] if task is not None else stored.tasks(position[0] if position else "", limit + 1)
     page = names[:limit]
     found = {name: read_figures(stored, now, name, back).get(name) for name in page}
@@ -95,9 +113,12 @@ def get_performance(
     summary="How runs went over time, in as many points as a chart can show",
     responses=problems(422),
 )
-def get_throughput(app: _App, task: QueryText = None, window: Window = "1h") -> Throughput:
+def get_throughput(
+    app: _App, recent: _Recent, task: QueryText = None, window: Window = "1h"
+) -> Throughput:
     """Return what ended, and how late and how long it was, point by point."""
-    return _throughput(app, _back(window) or _LONGEST_US, window, task)
+    back = _back(window) or _LONGEST_US
+    return recent.get(("throughput", task, window), lambda: _throughput(app, back, window, task))
 
 
 @router.get(
@@ -106,12 +127,12 @@ def get_throughput(app: _App, task: QueryText = None, window: Window = "1h") -> 
     summary="How the desk stands",
     responses=problems(),
 )
-def get_overview(app: _App) -> Overview:
+def get_overview(app: _App, recent: _Recent) -> Overview:
     """Return what an operator looks at first; cheap enough to be asked every few seconds."""
     store, now = app.store, app.clock.micros()
     late_since = now - round(LATE_AFTER_S * _SECOND)
     standing = store.glance.runs(late_since)
-    day = read_figures(store.performance, now, TOTAL, _DAY_US).get(TOTAL, Figures())
+    day = recent.get("day", lambda: _day(app, now))
     schedules = planned(app)
     oldest = standing.oldest_due_at
     return Overview(
@@ -128,13 +149,20 @@ def get_overview(app: _App) -> Overview:
         late_runs=standing.late,
         late_schedules=store.glance.late_schedules(late_since),
         oldest_pending_age_s=None if oldest is None else max(now - oldest, 0) / _SECOND,
-        day=_figures(None, day),
+        day=day,
         open_alerts=store.glance.alerts(),
         workers=alive_workers(store.roster.recent(store.queue.machine_micros(), 1000)),
         next_firings=next_firings(schedules[:_NEXT_FIRINGS]),
         venues=venues_today(app, schedules),
-        throughput=_throughput(app, _HOUR_US, "1h", None),
+        throughput=recent.get(
+            ("throughput", None, "1h"), lambda: _throughput(app, _HOUR_US, "1h", None)
+        ),
     )
+
+
+def _day(app: App, now: int) -> TaskFigures:
+    found = read_figures(app.store.performance, now, TOTAL, _DAY_US)
+    return _figures(None, found.get(TOTAL, Figures()))
 
 
 def _back(window: str) -> int | None:
