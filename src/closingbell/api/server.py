@@ -147,6 +147,8 @@ class ApiServer:
             lifespan="on",
             # Logging belongs to the app; paths may hold what should not be written down.
             log_config=None,
+            # That it starts and stops is told by who starts and stops it.
+            log_level="warning",
             access_log=False,
             server_header=False,
             proxy_headers=False,
