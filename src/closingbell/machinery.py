@@ -461,4 +461,4 @@ class Machinery:
 
     def task_status(self) -> dict[str, dict[str, Any]]:
         """Return how each task stands; see `App.get_task_status`."""
-        return task_status(self.store, self.registry)
+        return task_status(self.store, self.registry, self.clock.micros())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from closingbell.agenda import is_dependency
@@ -36,7 +37,10 @@ _INSTEAD = "pause it, or change the code and start the app again"
 
 
 class ScheduleBook:
-    """The schedules and event triggers of an app's store, as people change them."""
+    """The schedules and event triggers of an app's store, as people change them.
+
+    Make one for one request: what code declares is looked at once.
+    """
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -71,9 +75,8 @@ class ScheduleBook:
         """
         if source == BY_HAND:
             return False
-        app = self._app
-        declared = app.declared_schedules if kind == "schedule" else app.declared_event_triggers
-        return which in declared or task not in app.registry
+        declared = self._declared if kind == "schedule" else self._declared_triggers
+        return which in declared or task not in self._app.registry
 
     def holds(self, schedule: Schedule) -> bool:
         """Whether exactly this schedule is stored."""
@@ -297,6 +300,14 @@ class ScheduleBook:
         app.store.events.remove_trigger(trigger_id, reason)
 
     # --- inside ----------------------------------------------------------------------------
+
+    @cached_property
+    def _declared(self) -> frozenset[str]:
+        return frozenset(self._app.declared_schedules)
+
+    @cached_property
+    def _declared_triggers(self) -> frozenset[str]:
+        return frozenset(self._app.declared_event_triggers)
 
     def _row(self, schedule_id: str) -> dict[str, Any]:
         if is_dependency(schedule_id):

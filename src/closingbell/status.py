@@ -13,21 +13,23 @@ if TYPE_CHECKING:
     from closingbell.store.store import Store
 
 
-def task_status(store: Store, registry: TaskRegistry) -> dict[str, dict[str, Any]]:
+def task_status(store: Store, registry: TaskRegistry, now: int) -> dict[str, dict[str, Any]]:
     """Return, by task, `last_run`, `last_status`, `last_error`, `last_success`, `next_run`, `running`.
 
     Times are aware, in UTC; a task that never ran has None for them.
     """
-    return status_of(store, [task.name for task in registry])
+    return status_of(store, [task.name for task in registry], now)
 
 
-def status_of(store: Store, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+def status_of(store: Store, names: Iterable[str], now: int) -> dict[str, dict[str, Any]]:
     """Return the same for tasks by name, also where they are not registered."""
     running = store.runs.running_counts()
     following: dict[str, int] = {}
     for row in store.schedules.list_all():
         at = row["next_fire_at"]
-        if at is not None and row["paused_at"] is None:
+        until = row["paused_until"]
+        paused = row["paused_at"] is not None and (until is None or until > now)
+        if at is not None and not paused:
             following[row["task"]] = min(at, following.get(row["task"], at))
     status: dict[str, dict[str, Any]] = {}
     for name in names:

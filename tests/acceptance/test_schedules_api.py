@@ -129,10 +129,11 @@ def test_schedule_that_is_made_is_stored_with_all_its_fields_and_fires(
     assert [window["timezone"] for window in schedule["blackouts"]] == ["Europe/London"] * 2
     assert "Europe/London" in schedule["when"]
     (record,) = app.audit.records(action="schedule.created", actor="ann")
-    assert (record.target_id, record.after["task"], record.after["source"]) == (
+    assert (record.target_id, record.after["task"], record.after["source"], record.reason) == (
         "mine",
         "scan",
         "api",
+        "as agreed",
     )
 
 
@@ -414,6 +415,8 @@ def test_pause_with_an_end_is_told_in_the_outlook_and_ends_by_itself(
         clock.advance(timedelta(minutes=30))
         eventually(lambda: app.list_runs(task="scan"))
     assert [run.fire_at for run in app.list_runs(task="scan")] == [START + timedelta(minutes=30)]
+    standing = desk.get("/api/v1/tasks/scan").json()["standing"]
+    assert standing["next_fire_at"] == "2026-03-02T15:10:00Z"
     assert desk.get(path).json()["paused"] is False
 
 

@@ -395,6 +395,7 @@ def test_event_trigger_is_made_listed_and_removed(app: App, desk: httpx.Client) 
         "where": "n > 1",
         "payload": {"key": "hunter2"},
         "priority": 1,
+        "reason": "as agreed",
     }
 
     answer = desk.post(f"{API}/event-triggers", json=body)
@@ -423,7 +424,7 @@ def test_event_trigger_is_made_listed_and_removed(app: App, desk: httpx.Client) 
     acts = [(r.actor, r.action, r.reason) for r in app.audit.records(action="event_trigger.")]
     assert acts == [
         ("ann", "event_trigger.removed", "no use"),
-        ("ann", "event_trigger.created", None),
+        ("ann", "event_trigger.created", "as agreed"),
     ]
 
 

@@ -127,24 +127,13 @@ def next_firings(
 
 
 def _told(schedule: Schedule, start: datetime, count: int, explain: bool) -> dict[str, Any]:
-    from closingbell.triggers import explain_next
+    from closingbell.outlook import outlook
 
-    policy = schedule.policy
-    if policy.start is not None and policy.start > start:
-        from datetime import timedelta
-
-        # Strictly after, so a firing at the start itself still counts.
-        start = policy.start - timedelta(microseconds=1)
-    lines = explain_next(schedule.trigger, start, count, policy.blackouts)  # type: ignore[arg-type]
-    shown: list[dict[str, Any]] = []
-    for line in lines:
-        if policy.end is not None and line.fire_at is not None and line.fire_at > policy.end:
-            if explain:
-                why = f"no firing: the schedule ends at {policy.end.isoformat()}"
-                shown.append({"fire_at": None, "local": line.local, "why": why})
-            break
-        if explain or line.fires:
-            shown.append({"fire_at": line.fire_at, "local": line.local, "why": line.why})
+    shown = [
+        {"fire_at": line.fire_at, "local": line.local, "why": line.explanation}
+        for line in outlook(schedule, start, count)
+        if explain or line.fire_at is not None
+    ]
     return {
         "schedule_id": schedule.id,
         "describes": schedule.trigger.describe(),

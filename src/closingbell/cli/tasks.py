@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from closingbell.cli.failure import guarded
 from closingbell.cli.option import (
     AppTarget,
     AsJson,
     DatabaseAddress,
     Debug,
+    ServiceUrl,
     TargetArgument,
+    TokenFile,
 )
-
-if TYPE_CHECKING:
-    from closingbell.app import App
 
 
 @guarded
 def tasks(
     target: TargetArgument = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
@@ -29,38 +28,27 @@ def tasks(
 
     With a target, its tasks; without one, every task that the database knows of.
     """
-    from closingbell.cli.access import app_of_settings, app_of_target, opened
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
 
-    chosen = target or app_target
-    app = app_of_settings(database) if chosen is None else app_of_target(chosen, database)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        status = _stored_status(app) if chosen is None else app.get_task_status()
-        for task in app.registry:
-            status[task.name] = {"description": task.description, **status[task.name]}
+    place = find_place(
+        url, token_file, target or app_target, database, named_target=target is not None
+    )
+    with desk(place, as_json, with_tasks=True) as (client, out):
+        # Of a target its own tasks are meant, and not what other apps left in its database.
+        found = list(client.tasks.all(registered=None if place.target is None else True))
     if as_json:
-        out.document({"tasks": status})
+        out.document({"tasks": found})
         return
     rows = [
         (
-            name,
-            one["last_status"],
-            one["last_run"],
-            one["next_run"],
-            one["running"],
-            one["last_error"] or one.get("description", ""),
+            task.name,
+            task.standing.last_status,
+            task.standing.last_run_at,
+            task.standing.next_fire_at,
+            task.standing.running,
+            task.standing.last_error or task.description,
         )
-        for name, one in sorted(status.items())
+        for task in found
     ]
     columns = ("task", "last", "last run", "next run", "running", "about")
     out.table(columns, rows, "no task is known yet")
-
-
-def _stored_status(app: App) -> dict[str, dict[str, Any]]:
-    """Return the status of every task that has runs or a schedule."""
-    from closingbell.status import status_of
-
-    store = app.store
-    names = {str(row["task"]) for row in store.schedules.list_all()} | set(store.retention.tasks())
-    return status_of(store, sorted(names | set(store.runs.running_counts())))

@@ -13,6 +13,7 @@ from closingbell.api.parameter import After, Limit, QueryText
 from closingbell.api.problem import problems
 from closingbell.api.security.principal import needs
 from closingbell.app import App
+from closingbell.core.actor import giving_reason
 from closingbell.core.clock import from_micros
 from closingbell.core.mask import mask
 from closingbell.core.role import Role
@@ -101,7 +102,8 @@ def list_event_triggers(
     rows = app.store.event_book.triggers(type, after=last, limit=limit + 1)
     masked = app.store.masks.all()
     following = make_page_token(query, [rows[limit - 1]["id"]]) if len(rows) > limit else None
-    return Page(items=[_info(row, app, masked) for row in rows[:limit]], next=following)
+    book = ScheduleBook(app)
+    return Page(items=[_info(row, app, book, masked) for row in rows[:limit]], next=following)
 
 
 @router.post(
@@ -119,11 +121,13 @@ def create_event_trigger(
     request: EventTriggerGiven, app: _App, response: Response
 ) -> EventTriggerInfo:
     """Register a task for an event; the same request again is the same trigger."""
-    trigger = ScheduleBook(app).add_event_trigger(
-        request.task, request.event_type, request.where, request.payload, request.priority
-    )
+    book = ScheduleBook(app)
+    with giving_reason(request.reason):
+        trigger = book.add_event_trigger(
+            request.task, request.event_type, request.where, request.payload, request.priority
+        )
     response.headers["Location"] = f"{PREFIX}/event-triggers/{trigger.id}"
-    return _info(app.store.event_book.trigger(trigger.id), app, app.store.masks.all())
+    return _info(app.store.event_book.trigger(trigger.id), app, book, app.store.masks.all())
 
 
 @router.delete(
@@ -144,8 +148,9 @@ def delete_event_trigger(
     ScheduleBook(app).remove_event_trigger(trigger_id, reason)
 
 
-def _info(row: Mapping[str, Any], app: App, masked: _Masked) -> EventTriggerInfo:
-    book = ScheduleBook(app)
+def _info(
+    row: Mapping[str, Any], app: App, book: ScheduleBook, masked: _Masked
+) -> EventTriggerInfo:
     return EventTriggerInfo(
         id=row["id"],
         task=row["task"],

@@ -13,6 +13,7 @@ from closingbell.api.parameter import After, Limit, QueryText
 from closingbell.api.problem import problems
 from closingbell.api.security.principal import needs
 from closingbell.app import App
+from closingbell.core.actor import giving_reason
 from closingbell.core.clock import from_micros
 from closingbell.core.error import (
     AlreadyExists,
@@ -89,7 +90,8 @@ def list_schedules(
     )
     shown = rows[:limit]
     masked = app.store.masks.all()
-    items = [info for row in shown if (info := _readable(row, app, masked)) is not None]
+    book = ScheduleBook(app)
+    items = [info for row in shown if (info := _readable(row, app, book, masked)) is not None]
     following = make_page_token(query, [shown[-1]["id"]]) if len(rows) > limit else None
     return Page(items=items, next=following)
 
@@ -112,7 +114,8 @@ def create_schedule(
     book = ScheduleBook(app)
     schedule = _draft(book, request, app, request.id)
     try:
-        book.create(schedule)
+        with giving_reason(request.reason):
+            book.create(schedule)
     except AlreadyExists:
         # A request with a key may be the second sending of one whose answer was lost.
         if getattr(whole.state, "request_key", None) is None or not book.holds(schedule):
@@ -339,24 +342,28 @@ def _window(given: str | BlackoutWindow, zone: str) -> Blackout:
 
 
 def _told(schedule_id: str, app: App, response: Response) -> ScheduleInfo:
-    schedule, version = ScheduleBook(app).get(schedule_id)
+    book = ScheduleBook(app)
+    schedule, version = book.get(schedule_id)
     response.headers["ETag"] = f'"{version}"'
-    return _info(schedule, version, app, app.store.masks.all())
+    return _info(schedule, version, app, book, app.store.masks.all())
 
 
 def _readable(
-    row: Mapping[str, Any], app: App, masked: Mapping[str, tuple[str, ...]]
+    row: Mapping[str, Any], app: App, book: ScheduleBook, masked: Mapping[str, tuple[str, ...]]
 ) -> ScheduleInfo | None:
     try:
-        return _info(read_schedule(row), version_of(row), app, masked)
+        return _info(read_schedule(row), version_of(row), app, book, masked)
     except DefinitionError:
         return None
 
 
 def _info(
-    schedule: Schedule, version: str, app: App, masked: Mapping[str, tuple[str, ...]]
+    schedule: Schedule,
+    version: str,
+    app: App,
+    book: ScheduleBook,
+    masked: Mapping[str, tuple[str, ...]],
 ) -> ScheduleInfo:
-    book = ScheduleBook(app)
     return ScheduleInfo.of(
         schedule,
         version,

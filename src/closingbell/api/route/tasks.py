@@ -102,7 +102,7 @@ def get_task(name: _Name, app: _App) -> TaskInfo:
 
 
 def _infos(app: App, names: list[str]) -> list[TaskInfo]:
-    standing = status_of(app.store, names)
+    standing = status_of(app.store, names, app.clock.micros())
     policies = app.store.policies.all()
     return [
         _unregistered(name, standing[name])
