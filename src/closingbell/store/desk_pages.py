@@ -21,7 +21,7 @@ from closingbell.store.trading_schema import entries, orders
 
 _WORKING = ("new", "open")
 #: Points of a curve that are read, at most; longer ones are sampled at even distances.
-MOST_POINTS = 4_000
+MOST_POINTS = 2_000
 
 
 class OrderPage(NamedTuple):
@@ -171,8 +171,8 @@ class StoredDeskPages:
             "most": most,
         }
         with self._database.reading() as connection:
-            found = connection.execute(text(_ALL), given).all()
-            if len(found) <= most:
+            if connection.execute(text(_COUNT), given).scalar_one() <= most:
+                found = connection.execute(text(_ALL), given).all()
                 return [read_snapshot(row) for row in found], True
             first, last = connection.execute(text(_ENDS), given).one()
             given |= {"low": first, "width": -(-(last - first) // most), "high": last}
@@ -182,6 +182,7 @@ class StoredDeskPages:
 
 _COLUMNS = "account, taken_at, value, cash, peak, flows, realized, unrealized, exposure"
 _WITHIN = "account = :account AND taken_at >= :low AND taken_at < :high"
+_COUNT = f"SELECT count(*) FROM (SELECT 1 FROM desk_snapshots WHERE {_WITHIN} LIMIT :most + 1) AS counted"
 _ALL = f"SELECT {_COLUMNS} FROM desk_snapshots WHERE {_WITHIN} ORDER BY taken_at LIMIT :most + 1"
 _ENDS = (
     f"SELECT (SELECT min(taken_at) FROM desk_snapshots WHERE {_WITHIN}),"

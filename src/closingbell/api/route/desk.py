@@ -235,7 +235,7 @@ def get_equity(
     """Return what an account was worth over time.
 
     Of a curve with more points than that, the lowest and the highest of each span of time are
-    told, so that no fall is lost; of one with thousands, each span's among 4,000 that lie evenly.
+    told, so that no fall is lost; of one with thousands, each span's among 2,000 that lie evenly.
     """
     store = app.store
     record = store.ledger.account(account)
