@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from tests.docs.page import Block
 
 #: Seconds for one block.
@@ -54,6 +56,7 @@ class Reader:
             "TERM": "dumb",
         }
         self._python: subprocess.Popen[str] | None = None
+        self._groups: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +64,14 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         if self._python is not None:
             _end(self._python)
+        self._end_what_was_left_behind()
+
+    def _end_what_was_left_behind(self) -> None:
+        """End what a page's commands started in the background, as `service &` does."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                if os.getpgid(process.pid) in self._groups and process.cwd() == str(self._folder):
+                    process.kill()
 
     def run(self, block: Block) -> str:
         """Do what a block says; return what it printed.
@@ -135,7 +146,7 @@ class Reader:
         return "".join(printed), code
 
     def _start(self, command: list[str]) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             cwd=self._folder,
             env=self._environment,
@@ -146,6 +157,8 @@ class Reader:
             encoding="utf-8",
             start_new_session=True,
         )
+        self._groups.add(process.pid)
+        return process
 
 
 def shown_as(printed: str, wanted: str) -> str:
