@@ -84,6 +84,7 @@ def test_person_of_the_provider_is_signed_in_with_their_role(organisation: Organ
             "came_by": "oidc",
             "expires_at": "2026-03-09T14:30:00Z",
             "csrf_token": client.get("/api/v1/session").json()["csrf_token"],
+            "timezone": "UTC",
         }
         assert client.get("/openapi.json").status_code == 200
         # What it took is gone.

@@ -32,6 +32,7 @@ def test_session_begins_with_a_token_and_says_who_it_is(door: Door) -> None:
         "came_by": "token",
         "expires_at": "2026-03-03T14:30:00Z",
         "csrf_token": csrf,
+        "timezone": "UTC",
     }
 
 

@@ -38,6 +38,7 @@ def test_token_says_who_it_is(door: Door) -> None:
             "came_by": "bearer",
             "expires_at": None,
             "csrf_token": None,
+            "timezone": "UTC",
         }
     with door.client(door.token(Role.VIEWER).text) as client:
         told = client.get(WHO).json()
@@ -275,3 +276,32 @@ def test_settings_shown_by_repr_keep_their_secrets(sqlite_address: str) -> None:
 
 def test_new_tokens_are_all_different() -> None:
     assert make_token(lambda n: b"\0" * n).text == f"cb_{'0' * 16}_{'0' * 64}"
+
+
+def test_given_token_that_is_replaced_ends_its_sessions(sqlite_address: str) -> None:
+    first = Door(sqlite_address, token=GIVEN)
+    with first.client() as client:
+        assert client.post(WHO, json={"token": GIVEN}).status_code == 201
+        assert client.get(WHO).status_code == 200
+        cookie = {"Cookie": f"closingbell_session={client.cookies['closingbell_session']}"}
+    first.app.stop()
+    for token, status_after in ((GIVEN, 200), ("another-" + "h" * 40, 401), (None, 401)):
+        door = Door(sqlite_address, **({} if token is None else {"token": token}))
+        with door.client() as client:
+            assert client.get(WHO, headers=cookie).status_code == status_after
+        door.app.stop()
+
+
+def test_token_made_with_an_idempotency_key_leaves_no_secret_behind(door: Door) -> None:
+    asked = {"name": "robot", "role": "viewer"}
+    with door.client(door.token().text) as client:
+        key = {"Idempotency-Key": "once"}
+        made = client.post("/api/v1/tokens", json=asked, headers=key)
+        again = client.post("/api/v1/tokens", json=asked, headers=key)
+    secret = made.json()["token"]
+    assert (made.status_code, again.status_code) == (201, 409)
+    assert secret not in again.text
+    with door.app.store.database.reading() as connection:
+        rows = connection.exec_driver_sql("SELECT * FROM idempotency_keys").all()
+    assert len(rows) == 1
+    assert secret not in str(rows)
