@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -217,10 +218,12 @@ class StoredRuns:
 
     def running_counts(self) -> dict[str, int]:
         """Return how many runs of each task are running."""
-        query = select(runs.c.task, func.count()).where(runs.c.state == literal("running"))
+        # Counted here: grouped in SQL, the index of all runs by task looks cheaper to SQLite
+        # than the small one of those at work.
+        query = select(runs.c.task).where(runs.c.state == literal("running"))
         with self._database.reading() as connection:
-            rows = connection.execute(query.group_by(runs.c.task))
-            return {row[0]: int(row[1]) for row in rows}
+            tasks = connection.execute(query.order_by(runs.c.worker_id)).scalars()
+            return dict(Counter(tasks))
 
     def cancel(self, run_id: str, reason: str, now: int) -> str:
         """End a waiting run as cancelled, or ask a running one to end.
