@@ -5,24 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
 from closingbell.core.actor import Actor, current_actor, who_asks
 from closingbell.core.batch import Batch
-from closingbell.core.clock import Clock, from_micros, to_micros
+from closingbell.core.clock import Clock, to_micros
 from closingbell.core.error import ClosingbellError, PayloadNotJson, SubmitError, UnknownBatch
 from closingbell.core.identity import RunIds
 from closingbell.core.ledger import Fact
 from closingbell.core.registry import TaskRegistry
-from closingbell.core.run import RunItem, RunState, RunTemplate
-from closingbell.core.run_summary import RunSummary
+from closingbell.core.run import RunItem, RunTemplate
 from closingbell.core.task import TaskDefinition
 from closingbell.event import started_by
 from closingbell.runtime import error_json
 from closingbell.store.audit import Act
-from closingbell.store.codec import from_json, instant
 from closingbell.store.insert import insert_each_on, is_stored
 from closingbell.store.store import Store
 from closingbell.submission import Door, Options, check_text
@@ -62,39 +60,6 @@ class Prepared(NamedTuple):
     def is_plain(self) -> bool:
         """Whether it can be stored in one go with others: it has no key, and waits for nobody."""
         return self.template.key is None and self.template.hold is None
-
-
-def summary_of(taken: Taken) -> RunSummary:
-    """Return a run that was just made, as it was stored."""
-    template = taken.template
-    date_text = template.session_date
-    return RunSummary(
-        id=taken.id,
-        task=template.task,
-        state=RunState(template.state),
-        priority=template.priority,
-        executor=template.executor,
-        tags=tuple(from_json(template.tags)),
-        key=template.key,
-        due_at=from_micros(template.due_at),
-        fire_at=instant(template.fire_at),
-        session_date=None if date_text is None else date.fromisoformat(date_text),
-        schedule_id=template.schedule_id,
-        event_id=template.event_id,
-        batch_id=template.batch_id,
-        cause=template.cause,
-        attempt=0,
-        max_attempts=template.max_attempts,
-        worker_id=None,
-        submitted_at=from_micros(template.submitted_at),
-        started_at=None,
-        finished_at=None,
-        error=None,
-        reason=None,
-        hold=template.hold,
-        requested_by=template.requested_by,
-        cancel_requested_at=None,
-    )
 
 
 class Intake:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from closingbell.core.run import RunState
+from closingbell.core.clock import from_micros
+from closingbell.core.run import RunState, RunTemplate
 
 
 class RunSummary(NamedTuple):
@@ -42,6 +44,38 @@ class RunSummary(NamedTuple):
     hold: str | None
     requested_by: str | None
     cancel_requested_at: datetime | None
+
+    @classmethod
+    def made(cls, run_id: str, template: RunTemplate) -> RunSummary:
+        """Return a run that was just made of a template, as it was stored."""
+        day, fire_at = template.session_date, template.fire_at
+        return cls(
+            id=run_id,
+            task=template.task,
+            state=RunState(template.state),
+            priority=template.priority,
+            executor=template.executor,
+            tags=tuple(json.loads(template.tags)),
+            key=template.key,
+            due_at=from_micros(template.due_at),
+            fire_at=None if fire_at is None else from_micros(fire_at),
+            session_date=None if day is None else date.fromisoformat(day),
+            schedule_id=template.schedule_id,
+            event_id=template.event_id,
+            batch_id=template.batch_id,
+            cause=template.cause,
+            attempt=0,
+            max_attempts=template.max_attempts,
+            worker_id=None,
+            submitted_at=from_micros(template.submitted_at),
+            started_at=None,
+            finished_at=None,
+            error=None,
+            reason=None,
+            hold=template.hold,
+            requested_by=template.requested_by,
+            cancel_requested_at=None,
+        )
 
     @property
     def lateness(self) -> timedelta | None:

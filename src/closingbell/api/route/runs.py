@@ -20,7 +20,7 @@ from closingbell.core.clock import to_micros
 from closingbell.core.error import InvalidTransition, UnknownTask
 from closingbell.core.role import Role
 from closingbell.core.run import Run, RunState
-from closingbell.intake import summary_of
+from closingbell.core.run_summary import RunSummary
 from closingbell.submission import Options
 from closingbell.wire.instant import aware
 from closingbell.wire.page import Page
@@ -90,7 +90,7 @@ async def submit_run(request: RunRequest, app: _App, http: Request) -> Response:
         else:
             taken = await run_in_threadpool(intake.take, task, request.payload, options)
     if taken.is_new:
-        return _made(RunSummaryInfo.of(summary_of(taken)), 201)
+        return _made(RunSummaryInfo.of(RunSummary.made(taken.id, taken.template)), 201)
     [run] = await run_in_threadpool(app.store.run_pages.of, [taken.id])
     return _made(RunSummaryInfo.of(run), 200)
 
