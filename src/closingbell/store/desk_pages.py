@@ -182,7 +182,10 @@ class StoredDeskPages:
 
 _COLUMNS = "account, taken_at, value, cash, peak, flows, realized, unrealized, exposure"
 _WITHIN = "account = :account AND taken_at >= :low AND taken_at < :high"
-_COUNT = f"SELECT count(*) FROM (SELECT 1 FROM desk_snapshots WHERE {_WITHIN} LIMIT :most + 1) AS counted"
+_COUNT = (
+    f"SELECT count(*) FROM (SELECT 1 FROM desk_snapshots WHERE {_WITHIN}"
+    " ORDER BY taken_at LIMIT :most + 1) AS counted"
+)
 _ALL = f"SELECT {_COLUMNS} FROM desk_snapshots WHERE {_WITHIN} ORDER BY taken_at LIMIT :most + 1"
 _ENDS = (
     f"SELECT (SELECT min(taken_at) FROM desk_snapshots WHERE {_WITHIN}),"
