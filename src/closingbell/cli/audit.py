@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from closingbell.cli.failure import CheckFailed, guarded
-from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
+from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug, ServiceUrl, TokenFile
 from closingbell.core.error import SubmitError
 
 if TYPE_CHECKING:
-    from closingbell.app import App
-    from closingbell.core.audit import Head
+    from closingbell.cli.output import Output
 
 audit_commands = typer.Typer(help="List who did what, verify that record, or export it.")
 
@@ -52,47 +51,47 @@ def list_records(
     of: Annotated[
         str | None, typer.Option("--of", metavar="ID", help="Only of this schedule, run, ...")
     ] = None,
-    before: Annotated[
-        int | None, typer.Option("--before", metavar="SEQ", help="The page after this record.")
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="PLACE", help="Go on where a list ended.")
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")
     ] = 20,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """List who did what, the newest first."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
-    from closingbell.core.audit_export import record_shape
+    from closingbell.cli.desk_access import desk, find_place
+    from closingbell.cli.listing import gathered
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        page = app.audit.records(
-            since=_begin(since, app),
-            until=_end(until, app),
-            action=action,
-            actor=actor,
-            target=of,
-            before_seq=before,
-            limit=limit,
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        begin, end = _begin(since, out), _end(until, out)
+        found, following = gathered(
+            lambda n, at: client.audit.page(
+                since=begin,
+                until=end,
+                action=action,
+                actor=actor,
+                target_id=of,
+                limit=n,
+                after=at,
+            ),
+            limit,
+            after,
         )
-    following = page[-1].seq if len(page) == limit and page[-1].seq > 1 else None
     if as_json:
-        out.document(
-            {"records": [record_shape(record) for record in page], "next_before": following}
-        )
+        out.document({"records": found, "next": following})
         return
     rows = [
-        (r.seq, r.happened_at, r.actor, r.action, f"{r.target_kind} {r.target_id}", r.reason)
-        for r in page
+        (r.seq, r.at, r.actor, r.action, f"{r.target_kind} {r.target_id}", r.reason) for r in found
     ]
     out.table(("no.", "when", "who", "what", "of what", "why"), rows, "nothing is recorded")
     if following is not None:
-        out.note(f"more: --before {following}")
+        out.note(f"more: --after {following}")
 
 
 @audit_commands.command()
@@ -106,6 +105,8 @@ def verify(
             help="What an earlier verify showed, kept elsewhere; repeatable.",
         ),
     ] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
@@ -116,28 +117,19 @@ def verify(
     Keep the head that it shows somewhere else: with --head a chain that was made anew as a
     whole, or cut off together with its own head, is found too.
     """
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    known = [_head(text) for text in head or []]
-    with opened(app):
-        verdict = app.audit.verify(known)
+    for text in head or []:
+        _require_head(text)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        verdict = client.audit.verify(head or [])
     if as_json:
-        out.document(
-            {
-                "ok": verdict.ok,
-                "records": verdict.records,
-                "head": str(verdict.head),
-                "findings": [finding._asdict() for finding in verdict.findings],
-            }
-        )
+        out.document(verdict)
     else:
         for finding in verdict.findings:
             out.say(f"{finding.problem}: {finding.sentence}")
         out.say(f"head {verdict.head}")
-        state = "whole" if verdict.ok else f"{len(verdict.findings)} findings"
+        state = "whole" if verdict.ok else f"{verdict.finding_count} findings"
         out.note(f"{verdict.records} records: {state}")
     if not verdict.ok:
         raise CheckFailed
@@ -155,6 +147,8 @@ def export(
     path: Annotated[
         str | None, typer.Option("--output", "-o", metavar="PATH", help="Default stdout.")
     ] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
@@ -166,25 +160,19 @@ def export(
     """
     from pathlib import Path
 
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
     from closingbell.store.whole_file import written
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
     if as_json and path is None:
         raise SubmitError("--json", "no --output", "a file to write to, or --format jsonl")
-    begin, end = _begin(since, app), _end(until, app)
-    with opened(app):
-        pieces = _pieces(app, form, begin, end)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        begin, end = _begin(since, out), _end(until, out)
+        pieces = client.audit.export(form.value, since=begin, until=end)
         if path is None:
-            for piece in pieces:
+            for piece in _texts(pieces):
                 sys.stdout.write(piece)
             return
-        with (
-            written(Path(path)) as part,
-            part.open("w", encoding="utf-8", newline="") as file,
-        ):
+        with written(Path(path)) as part, part.open("wb") as file:
             file.writelines(pieces)
     if as_json:
         out.document({"path": path, "format": form.value, "bytes": Path(path).stat().st_size})
@@ -192,32 +180,23 @@ def export(
         out.note(f"{path}: {Path(path).stat().st_size} bytes ({form.value})")
 
 
-def _pieces(app: App, form: Form, since: datetime | None, until: datetime | None) -> Iterable[str]:
-    from closingbell.core.audit_export import counted, csv_text, json_lines, report_page
+def _texts(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Yield the text of bytes that may be cut anywhere."""
+    import codecs
 
-    records = app.audit.walk(since, until)
-    if form is Form.CSV:
-        return csv_text(records)
-    if form is Form.JSONL:
-        return json_lines(records)
-    return report_page(
-        records,
-        counted(app.audit.walk(since, until)),
-        app.audit.verify(),
-        since=since,
-        until=until,
-        made_at=app.clock.now(),
-        timezone=app.settings.timezone,
-    )
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for piece in pieces:
+        yield decoder.decode(piece)
+    yield decoder.decode(b"", final=True)
 
 
-def _begin(given: str | None, app: App) -> datetime | None:
+def _begin(given: str | None, out: Output) -> datetime | None:
     from closingbell.cli.instant import read_instant
 
-    return None if given is None else read_instant(given, "--from", app.settings.timezone)
+    return None if given is None else read_instant(given, "--from", out.timezone)
 
 
-def _end(given: str | None, app: App) -> datetime | None:
+def _end(given: str | None, out: Output) -> datetime | None:
     """Return before which instant a period ends: a day belongs to it as a whole."""
     from closingbell.cli.instant import read_instant
 
@@ -226,15 +205,15 @@ def _end(given: str | None, app: App) -> datetime | None:
     try:
         day = date.fromisoformat(given)
     except ValueError:
-        return read_instant(given, "--to", app.settings.timezone)
+        return read_instant(given, "--to", out.timezone)
     following = (day + timedelta(days=1)).isoformat()
-    return read_instant(following, "--to", app.settings.timezone)
+    return read_instant(following, "--to", out.timezone)
 
 
-def _head(text: str) -> Head:
+def _require_head(text: str) -> None:
     from closingbell.core.audit import read_head
 
     try:
-        return read_head(text)
+        read_head(text)
     except ValueError as problem:
         raise SubmitError("--head", text, "SEQ:HASH as `audit verify` shows it") from problem

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from closingbell.cli.option import FromEnvironment
 from closingbell.core.error import SubmitError
 
 if TYPE_CHECKING:
@@ -39,12 +40,7 @@ class Place(NamedTuple):
 
 
 def find_place(
-    url: str | None,
-    token_file: Path | None,
-    target: str | None,
-    database: str | None,
-    *,
-    named_target: bool = False,
+    url: str | None, token_file: Path | None, target: str | None, database: str | None
 ) -> Place:
     """Return what is meant of what the command line and the environment say.
 
@@ -55,36 +51,34 @@ def find_place(
         token_file: `--token-file`.
         target: `--app`, CLOSINGBELL_APP, or an argument.
         database: `--database`.
-        named_target: the target was an argument.
 
     Raises:
         SubmitError: both a service and a store were typed.
     """
-    here = database is not None or named_target or (target is not None and _typed("app_target"))
-    if url is not None and here and _typed("url"):
+    here = database is not None or _typed(target)
+    if _typed(url) and here:
         raise SubmitError("--url", url, "either --url, or a target or --database")
     if url is None or here:
         return Place(None, None, target, database)
     return Place(url, token_file, None, None)
 
 
-def url_leads(url: str | None, words: Sequence[str]) -> bool:
-    """Whether a command whose words may begin with a target is about a service."""
-    from closingbell.cli.target import looks_like_target
+def split_words(words: Sequence[str], place: Place) -> tuple[Place, list[str]]:
+    """Return what is meant, and the words that follow a target; of a service all follow.
 
-    if url is None:
-        return False
-    return _typed("url") or not (
-        _typed("database") or _typed("app_target") or (words and looks_like_target(words[0]))
-    )
+    Raises:
+        TargetError: neither a service nor a target is named.
+    """
+    from closingbell.cli.target import looks_like_target, split_target
+
+    if place.url is not None and (_typed(place.url) or not looks_like_target(words[0])):
+        return place, list(words)
+    target, rest = split_target(words, place.target)
+    return place._replace(url=None, token_file=None, target=target), rest
 
 
-def _typed(parameter: str) -> bool:
-    from click import get_current_context
-    from click.core import ParameterSource
-
-    source = get_current_context().get_parameter_source(parameter)
-    return source is ParameterSource.COMMANDLINE
+def _typed(value: str | None) -> bool:
+    return value is not None and not isinstance(value, FromEnvironment)
 
 
 @contextmanager
@@ -151,7 +145,7 @@ def inner_client(app: App) -> Iterator[Client]:
     actor = current_actor()
     principal = Principal("here", actor.name, actor.kind, Role.ADMIN, actor.is_person)
     with (
-        httpx.Client(transport=InProcess(app, principal), base_url=_HERE, timeout=None) as http,
+        httpx.Client(transport=InProcess(app, principal), base_url=_HERE) as http,
         Client(_HERE, token="", tries=1, http=http) as client,
     ):
         yield client

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from closingbell.cli.failure import guarded
-from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
+from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug, ServiceUrl, TokenFile
 
 
 @guarded
@@ -16,27 +16,21 @@ def events(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")
     ] = 20,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """List events, newest first, with their data and how many runs each started."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
-    from closingbell.core.clock import from_micros
-    from closingbell.core.mask import mask
+    from closingbell.cli.desk_access import desk, find_place
+    from closingbell.cli.listing import gathered
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        found = app.store.events.recent(kind, limit)
-        masked = app.store.masks.by_event()
-    for row in found:
-        row["data"] = mask(row["data"], masked.get(row["type"], ()))
-        row["happened_at"] = from_micros(row["happened_at"])
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        found, _ = gathered(lambda n, at: client.events.page(kind, limit=n, after=at), limit)
     if as_json:
         out.document({"events": found})
         return
-    rows = [(row["happened_at"], row["type"], row["runs"], row["data"]) for row in found]
+    rows = [(one.happened_at, one.type, one.runs, one.data) for one in found]
     out.table(("happened", "type", "runs", "data"), rows, "no event is stored")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from closingbell.cli.failure import guarded
-from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
+from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug, ServiceUrl, TokenFile
 
 
 @guarded
@@ -22,6 +22,8 @@ def metrics(
             " exporter's textfile collector its name ends in .prom.",
         ),
     ] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
@@ -30,16 +32,12 @@ def metrics(
     """Write the store's figures in Prometheus' text format."""
     import sys
 
-    from closingbell.centre.snapshot import take_snapshot
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.monitor.exposition import expose
+    from closingbell.cli.desk_access import desk, find_place
     from closingbell.store.whole_file import written as written_whole
 
-    app = app_of_settings(database, app_target)
-    with opened(app):
-        written = expose(lambda: take_snapshot(app.store, app.clock))
-    if as_json:
-        written = _samples(written.decode())
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, _):
+        text = client.figures.metrics()
+    written = _samples(text) if as_json else text.encode()
     if out is None:
         sys.stdout.write(written.decode())
     else:

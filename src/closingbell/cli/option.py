@@ -7,12 +7,27 @@ from typing import Annotated
 
 import typer
 
+
+class FromEnvironment(str):
+    """An option's value that nobody typed: what was typed leads over it."""
+
+    __slots__ = ()
+
+
+def _marked(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
+    source = ctx.get_parameter_source(str(param.name))
+    if value is not None and source is not None and source.name == "ENVIRONMENT":
+        return FromEnvironment(value)
+    return value
+
+
 AppTarget = Annotated[
     str | None,
     typer.Option(
         "--app",
         metavar="TARGET",
         envvar="CLOSINGBELL_APP",
+        callback=_marked,
         help="The app: module:name or path/desk.py:name (name defaults to app).",
     ),
 ]
@@ -31,6 +46,7 @@ ServiceUrl = Annotated[
         "--url",
         metavar="URL",
         envvar="CLOSINGBELL_URL",
+        callback=_marked,
         help="A service on any machine, instead of a database: https://desk.example.",
     ),
 ]

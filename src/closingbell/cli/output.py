@@ -32,6 +32,7 @@ class Output:
 
     def __init__(self, as_json: bool, timezone: str = "UTC") -> None:
         self.as_json = as_json
+        self.timezone = timezone
         self._zone = ZoneInfo(timezone)
         self._data: TextIO | None = None
 

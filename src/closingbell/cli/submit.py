@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from closingbell.cli.failure import CheckFailed, guarded
-from closingbell.cli.option import AppTarget, AsJson, Assignments, DatabaseAddress, Debug
+from closingbell.cli.option import (
+    AppTarget,
+    AsJson,
+    Assignments,
+    DatabaseAddress,
+    Debug,
+    ServiceUrl,
+    TokenFile,
+)
 from closingbell.core.error import RunCancelled, SubmitError, TaskFailed
+from closingbell.core.run import RunState
 
 if TYPE_CHECKING:
-    from closingbell.app import App
+    from datetime import datetime
+
+    from closingbell.cli.desk_access import Place
     from closingbell.cli.output import Output
-    from closingbell.handle import RunHandle
+    from closingbell.client import Client
 
 SubmitWords = Annotated[
     list[str],
@@ -55,6 +67,8 @@ def submit(
     timeout: Annotated[
         float | None, typer.Option("--timeout", help="With --wait: at most so many seconds.")
     ] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     assignments: Assignments = None,
@@ -65,43 +79,38 @@ def submit(
 
     A worker of the same app runs it: `closingbell serve` or `closingbell worker`.
     """
-    from closingbell.cli.access import app_of_target
-    from closingbell.cli.actor import at_the_keyboard
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
     from closingbell.cli.payload import read_payload
-    from closingbell.cli.target import split_target
 
-    target, (task, *rest) = _split(split_target(words, app_target), "TASK")
+    place, (task, *rest) = _split(words, "TASK", find_place(url, token_file, app_target, database))
     payload = read_payload(rest)
-    app = app_of_target(target, database, assignments)
-    out = Output(as_json, app.settings.timezone)
-    try:
-        # Opened first: what the tasks declare is not the act of who submits.
-        app.machinery  # noqa: B018
-        with at_the_keyboard():
-            handle = app.submit(
-                task,
-                payload,
-                at=at,
-                delay=_delay(delay),
-                priority=priority,
-                tags=tag or (),
-                key=key,
-            )
+    wait_s = _delay(delay)
+    with desk(place, as_json, with_tasks=True, makes=True, assignments=assignments) as (
+        client,
+        out,
+    ):
+        run = client.runs.submit(
+            task,
+            payload,
+            at=_instant(at, out),
+            delay_s=wait_s,
+            priority=priority,
+            tags=tag or (),
+            key=key,
+        )
         if wait:
-            _await_end(app, handle, timeout, out)
+            _await_end(client, run.id, timeout, out)
         elif as_json:
-            run = handle.run
-            out.document({"id": run.id, "task": run.task, "state": run.state, "due_at": run.due_at})
+            out.document(run)
         else:
-            out.say(handle.id)
-    finally:
-        app.stop(0.0)
+            out.say(run.id)
 
 
 @guarded
 def event(
     words: EventWords,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     assignments: Assignments = None,
@@ -109,61 +118,67 @@ def event(
     debug: Debug = False,
 ) -> None:
     """Store an event and the runs that it starts; their ids are written on stdout."""
-    from closingbell.cli.access import app_of_target
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
     from closingbell.cli.payload import read_payload
-    from closingbell.cli.target import split_target
 
-    target, (event_type, *rest) = _split(split_target(words, app_target), "TYPE")
+    place, (event_type, *rest) = _split(
+        words, "TYPE", find_place(url, token_file, app_target, database)
+    )
     data = read_payload(rest)
-    app = app_of_target(target, database, assignments)
-    out = Output(as_json, app.settings.timezone)
-    try:
-        ids = app.trigger_event(event_type, data)
-    finally:
-        app.stop(0.0)
+    with desk(place, as_json, with_tasks=True, makes=True, assignments=assignments) as (
+        client,
+        out,
+    ):
+        posted = client.events.post(event_type, data)
     if as_json:
-        out.document({"type": event_type, "runs": ids})
-    elif ids:
-        for run_id in ids:
+        out.document(posted)
+    elif posted.run_ids:
+        for run_id in posted.run_ids:
             out.say(run_id)
     else:
         out.note(f"stored; no task of this app is started by {event_type!r} with this data")
 
 
-def _split(found: tuple[str, list[str]], what: str) -> tuple[str, list[str]]:
-    target, words = found
-    if not words:
-        raise SubmitError(what, "", f"a {what} after the target {target!r}")
-    return target, words
+def _split(words: list[str], what: str, place: Place) -> tuple[Place, list[str]]:
+    from closingbell.cli.desk_access import split_words
+
+    place, rest = split_words(words, place)
+    if not rest:
+        where = place.url or f"the target {place.target!r}"
+        raise SubmitError(what, "", f"a {what} after {where}")
+    return place, rest
 
 
-def _delay(given: str | None) -> float | str | None:
+def _instant(given: str | None, out: Output) -> datetime | None:
+    from closingbell.cli.instant import read_instant
+
+    return None if given is None else read_instant(given, "at", out.timezone)
+
+
+def _delay(given: str | None) -> float | None:
+    from closingbell.core.duration import parse_duration
+
     if given is None:
         return None
     try:
-        return float(given)
+        length = parse_duration(float(given))
     except ValueError:
-        return given
+        length = parse_duration(given, kind="delay")
+    return length.total_seconds()
 
 
-def _await_end(app: App, handle: RunHandle, timeout: float | None, out: Output) -> None:
-    from closingbell.cli.shape import run_shape
+def _await_end(client: Client, run_id: str, timeout: float | None, out: Output) -> None:
+    from closingbell.cli.output import compact_json
 
-    out.note(f"run {handle.id}: waiting for its end")
-    failure: TaskFailed | RunCancelled | None = None
-    try:
-        result = handle.result(timeout)
-    except (TaskFailed, RunCancelled) as ended:
-        failure = ended
+    out.note(f"run {run_id}: waiting for its end")
+    run = client.runs.wait(run_id, timeout_s=timeout)
     if out.as_json:
-        run = handle.run
-        out.document(run_shape(run, app.store.masks.all(), whole=True))
-        if failure is not None:
+        out.document(run)
+        if run.state is not RunState.SUCCESS:
             raise CheckFailed
-    elif failure is not None:
-        raise failure
+    elif run.state is RunState.FAILED:
+        raise TaskFailed(run.id, run.task, {} if run.error is None else run.error.model_dump())
+    elif run.state is not RunState.SUCCESS:
+        raise RunCancelled(run.id, run.state, run.reason)
     else:
-        from closingbell.cli.output import compact_json
-
-        out.say(compact_json(result))
+        out.say(compact_json(run.result))

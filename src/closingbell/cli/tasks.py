@@ -30,9 +30,7 @@ def tasks(
     """
     from closingbell.cli.desk_access import desk, find_place
 
-    place = find_place(
-        url, token_file, target or app_target, database, named_target=target is not None
-    )
+    place = find_place(url, token_file, target or app_target, database)
     with desk(place, as_json, with_tasks=True) as (client, out):
         # Of a target its own tasks are meant, and not what other apps left in its database.
         found = list(client.tasks.all(registered=None if place.target is None else True))

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from closingbell.cli.failure import guarded
-from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
+from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug, ServiceUrl, TokenFile
 from closingbell.core.role import Role
 
 if TYPE_CHECKING:
-    from closingbell.store.tokens import StoredToken
+    from closingbell.wire.token import TokenInfo
 
 token_commands = typer.Typer(help="Make, list and revoke API tokens.")
 
 _LONGEST = timedelta(days=3650)
-_PAGE = 1_000
 
 RoleOption = Annotated[
     Role, typer.Option("--role", metavar="viewer|operator|admin", help="What it may do.")
@@ -39,61 +38,48 @@ def create(
         str | None,
         typer.Option("--expires", metavar="LENGTH", help="Refused after, such as 90d or 12h."),
     ] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Make a token and show it, this once: the store keeps only its hash."""
-    import os
-
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
-    from closingbell.core.token import make_token, require_name
+    from closingbell.cli.desk_access import desk, find_place
+    from closingbell.core.token import require_name
 
     lasts = _length(expires)
     name = require_name("NAME", name)
     owner = None if owner is None else require_name("--owner", owner)
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    token = make_token(os.urandom)
-    with opened(app):
-        now = app.clock.micros()
-        until = None if lasts is None else now + lasts // timedelta(microseconds=1)
-        stored = app.store.tokens.create(
-            token.id, name, role, token.hash, now, owner=owner, expires_at=until
-        )
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        lasts_s = None if lasts is None else lasts.total_seconds()
+        made = client.tokens.create(name, role, owner=owner, expires_in_s=lasts_s)
     if as_json:
-        out.document({**_shape(stored, now), "token": token.text})
+        out.document(made)
         return
-    out.say(token.text)
+    out.say(made.token)
     whose = "a program" if owner is None else owner
-    out.note(f"token {token.id}: {name}, {role.value}, of {whose}; it is not shown again")
+    out.note(f"token {made.id}: {name}, {role.value}, of {whose}; it is not shown again")
 
 
 @token_commands.command("list")
 @guarded
 def list_tokens(
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """List tokens, the newest first, without their secrets."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
-    from closingbell.store.codec import instant
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        now = app.clock.micros()
-        tokens = page = app.store.tokens.page(_PAGE)
-        while len(page) == _PAGE:
-            page = app.store.tokens.page(_PAGE, (page[-1].created_at, page[-1].id))
-            tokens = tokens + page
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        tokens = list(client.tokens.all())
     if as_json:
-        out.document({"tokens": [_shape(token, now) for token in tokens]})
+        out.document({"tokens": tokens})
         return
     rows = [
         (
@@ -101,9 +87,9 @@ def list_tokens(
             token.name,
             token.role,
             token.owner,
-            _state(token, now),
-            instant(token.expires_at),
-            instant(token.last_used_at),
+            _state(token),
+            token.expires_at,
+            token.last_used_at,
         )
         for token in tokens
     ]
@@ -116,6 +102,8 @@ def list_tokens(
 def revoke(
     token_id: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")],
     reason: Annotated[str | None, typer.Option("--reason", help="For the audit ledger.")] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
@@ -125,17 +113,14 @@ def revoke(
 
     A running service refuses it within the setting sign_in_cache_s, 5 seconds.
     """
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        fresh = app.store.tokens.revoke(token_id, app.clock.micros(), reason)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        revoked = client.tokens.revoke(token_id, reason)
     if as_json:
-        out.document({"id": token_id, "revoked": True, "was_revoked": not fresh})
+        out.document(revoked)
     else:
-        out.note(f"token {token_id} is revoked" + ("" if fresh else "; it was already"))
+        out.note(f"token {token_id} is revoked, since {out.cell(revoked.revoked_at)}")
 
 
 @guarded
@@ -193,25 +178,7 @@ def _length(given: str | None) -> timedelta | None:
     return length
 
 
-def _state(token: StoredToken, now: int) -> str:
+def _state(token: TokenInfo) -> str:
     if token.revoked_at is not None:
         return "revoked"
-    return "usable" if token.is_usable(now) else "expired"
-
-
-def _shape(token: StoredToken, now: int) -> dict[str, Any]:
-    from closingbell.store.codec import instant
-
-    return {
-        "id": token.id,
-        "name": token.name,
-        "owner": token.owner,
-        "role": token.role.value,
-        "state": _state(token, now),
-        "created_at": instant(token.created_at),
-        "created_by": token.created_by,
-        "expires_at": instant(token.expires_at),
-        "last_used_at": instant(token.last_used_at),
-        "revoked_at": instant(token.revoked_at),
-        "revoked_by": token.revoked_by,
-    }
+    return "usable" if token.usable else "expired"
