@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 _SECOND = 1_000_000
 #: What changes slowly is read anew after so many machine seconds.
 _SLOW_S = 60.0
-_FAR_DAYS = 400
+#: Further ahead than any calendar is known.
+_FAR_DAYS = 100_000
 
 
 class AlertReading:
@@ -60,9 +61,10 @@ class AlertReading:
         self._registry = registry
         self._accounts = accounts
         self._read = read
-        self._slow_until = float("-inf")
         self._size: StoreSize | None = None
         self._ending: tuple[EndingVenue, ...] = ()
+        #: When each of these two was last read.
+        self._read_at: dict[str, float] = {}
 
     def facts(
         self, rules: Sequence[AlertRule], now: int, tags: Mapping[str, frozenset[str]]
@@ -128,16 +130,20 @@ class AlertReading:
         )
 
     def _look_slowly(self, by_kind: Mapping[str, object], now: int) -> None:
-        if self._clock.monotonic() < self._slow_until:
-            return
-        self._slow_until = self._clock.monotonic() + _SLOW_S
-        if "store_nearly_full" in by_kind:
+        if "store_nearly_full" in by_kind and self._is_old("store_nearly_full"):
             self._size = StoreSize(*self._store.alert_facts.size())
-        if "calendar_ending" in by_kind:
+        if "calendar_ending" in by_kind and self._is_old("calendar_ending"):
             self._ending = tuple(
                 EndingVenue(one.venue, one.known_until.isoformat(), one.days_left)
                 for one in ending_calendars(from_micros(now), _FAR_DAYS, self._venues())
             )
+
+    def _is_old(self, kind: str) -> bool:
+        at = self._clock.monotonic()
+        if at - self._read_at.get(kind, float("-inf")) < _SLOW_S:
+            return False
+        self._read_at[kind] = at
+        return True
 
     def _venues(self) -> tuple[str, ...]:
         """Return the calendars that tasks, stored schedules and accounts use."""

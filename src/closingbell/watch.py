@@ -120,9 +120,12 @@ class AlertWatch:
         began = self._clock.monotonic()
         store = self._store
         rules = [stored.rule for stored in store.alert_rules.all() if stored.rule.enabled]
-        findings = self.findings(rules, now) if polls else None
+        findings, unseen = self._look(rules, now) if polls else (None, frozenset[str]())
         standing = self._standing(rules, findings, now)
-        lingering = frozenset[str]() if findings is None else self._lingering(standing, findings)
+        lingering = frozenset[str]()
+        if findings is not None:
+            blind = {a.subject for a in standing.watched if a.rule_id in unseen}
+            lingering = self._lingering(standing, findings) | blind
         planned = plan(standing, findings, rules, now, self._telling(), lingering)
         if planned and store.alerts.carry_out(planned, now):
             self._send_loop.wake()
@@ -131,6 +134,22 @@ class AlertWatch:
             # A simulated clock moves for other reasons than that looking takes time.
             took_s = ended - began if self._clock.speed else 0.0
             self._next_poll = ended + max(_POLL_S, took_s / _SHARE)
+
+    def _look(self, rules: Sequence[AlertRule], now: int) -> tuple[list[Finding], frozenset[str]]:
+        """Return what rules see, and the ids of those that could not look."""
+        found: list[Finding] = []
+        unseen: set[str] = set()
+        for kind in sorted({rule.kind for rule in rules}):
+            mine = [rule for rule in rules if rule.kind == kind]
+            try:
+                found += self.findings(mine, now)
+            except StoreError:
+                raise
+            except Exception:
+                # One kind that cannot look must not silence the others.
+                _log.exception("rules of kind %s cannot look; they will be tried again", kind)
+                unseen |= {rule.id for rule in mine}
+        return found, frozenset(unseen)
 
     def findings(self, rules: Sequence[AlertRule], now: int) -> list[Finding]:
         """Return what some rules see at present."""

@@ -335,3 +335,77 @@ def test_receiver_that_hangs_does_not_hold_up_another_channel(
             stuck.gate.set()
             until(lambda: len(app.store.notifications.page(state="sent")) == 2, "both")
     app.stop()
+
+
+def test_every_kind_of_rule_looks_at_a_desk_with_an_account_a_venue_and_a_schedule(
+    store_address: str,
+) -> None:
+    from closingbell.core.alert_kind import KINDS
+    from closingbell.core.alert_rule import read_alert_rule
+    from closingbell.monitor.figures import merge_encoded
+    from closingbell.monitor.recorder import rows_elsewhere
+
+    clock = SimulatedClock(START)
+    app = quiet_app(store_address, clock=clock)
+    app.add_account("main", cash=1_000)
+
+    @app.task(session="XLON close+5m", tags=["money"])
+    def settle() -> None: ...
+
+    wide = {"days": 4_000, "for_s": 0, "fraction": 0.0, "size_bytes": 1, "count": 1}
+    rules = [
+        read_alert_rule(
+            {
+                "kind": kind.name,
+                **{field: wide[field] for field in kind.thresholds if field in wide},
+                **({"fraction": 1.0} if kind.name == "store_nearly_full" else {}),
+            }
+        )
+        for kind in KINDS.values()
+    ]
+    watch, store = app.machinery.alert_watch, app.store
+    app.submit("settle")
+    clock.advance(timedelta(days=1))
+    for ended in ("success", "failed"):
+        rows = rows_elsewhere("settle", ended, clock.micros() - 1, clock.micros())
+        store.performance.add(rows, 0, merge_encoded)
+    machine = store.queue.machine_micros()
+    store.workers.register("w", "h", 1, {}, machine - 9_000_000, machine - 1_000_000)
+    clock.advance(timedelta(seconds=1))
+    found = {finding.rule.kind for finding in watch.findings(rules, clock.micros())}
+    assert found == {
+        "overdue", "did_not_run", "queue_age", "worker_lost", "store_nearly_full",
+        "calendar_ending", "failure_rate",
+    }  # fmt: skip
+    venues = [f.data["venue"] for f in watch.findings(rules, clock.micros()) if "venue" in f.data]
+    assert sorted(venues) == ["XLON", "XNYS"]
+    app.stop()
+
+
+def test_kind_that_cannot_look_silences_no_other_and_clears_nothing(
+    sqlite_address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = SimulatedClock(START)
+    app = quiet_app(sqlite_address, clock=clock)
+
+    @app.task
+    def settle() -> None: ...
+
+    app.submit("settle")
+    watch = app.machinery.alert_watch
+    clock.advance(timedelta(minutes=10))
+    watch.step()
+    (alert,) = app.store.alerts.page(kind="overdue")
+
+    def broken(*_: Any) -> None:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(app.store.alert_facts, "waiting", broken)
+    for _ in range(20):
+        clock.advance(timedelta(seconds=10))
+        app.store.alerts.put(f"{clock.micros()}", "task_alert", f"{clock.micros()}", clock.micros())
+        watch.step()
+    assert app.store.alerts.get(alert.id).state is AlertState.OPEN
+    assert all(one.routed_at is not None for one in app.store.alerts.page())
+    assert "rules of kind overdue cannot look" in caplog.text
+    app.stop()
