@@ -2,7 +2,7 @@
 
     python scripts/rehearse_image.py
 
-For machines without a container engine. Its RUN and COPY lines are carried out as they are written, with
+For machines without a container engine. As root it needs an interpreter that others may read. Its RUN and COPY lines are carried out as they are written, with
 /build, /opt, /desk, /data and /usr/local/bin under the folder; then the service is started as the
 image starts it, as user 10001 where this is root, and asked by the image's own health check. Needs a package
 registry, as building the image does. What it cannot show: the base image, its user, its namespaces.
@@ -98,7 +98,12 @@ class Rehearsal:
             if os.geteuid() != 0:
                 command = command[: command.index(" && chown")]
         print("RUN", command, flush=True)
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        # The image's `python` is this one; user 10001 must be able to read it.
+        host = self.root / "host"
+        host.mkdir(exist_ok=True)
+        if not (host / "python").exists():
+            (host / "python").symlink_to(sys.executable)
+        environment = {**os.environ, "PATH": f"{host}:{os.environ['PATH']}"}
         environment.pop("VIRTUAL_ENV", None)
         subprocess.run(
             ["sh", "-ec", self.placed(command)],
