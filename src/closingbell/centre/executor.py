@@ -100,7 +100,7 @@ class TaskExecutor:
         """
         machinery = self._machinery()
         now = machinery.clock.now()
-        runs = machinery.store.runs.list_page(states=[RunState.RUNNING], limit=_MOST)
+        runs = machinery.store.runs.running(_MOST)
         return {run.id: running_row(run, now) for run in runs}
 
     # --- inside --------------------------------------------------------------------------

@@ -216,6 +216,14 @@ class StoredRuns:
             row = connection.execute(query).one_or_none()
         return None if row is None else row._mapping
 
+    def running(self, limit: int) -> list[Run]:
+        """Return runs that workers have, without their attempts, the newest first."""
+        # Ordered by what the small index of those at work holds; by id, all runs would be walked.
+        query = select(runs).where(runs.c.state == literal("running")).order_by(runs.c.worker_id)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.limit(limit)).all()
+        return sorted((read_run(row._mapping) for row in rows), key=lambda r: r.id, reverse=True)
+
     def running_counts(self) -> dict[str, int]:
         """Return how many runs of each task are running."""
         # Counted here: grouped in SQL, the index of all runs by task looks cheaper to SQLite
