@@ -129,7 +129,7 @@ def test_audit_pages_hold_each_record_once(desk: Desk) -> None:
     def everything(**asked: Any) -> list[int]:
         found, after = [], None
         while True:
-            page = audit.page(after=after, limit=2, **asked)
+            page = desk.store.audit_pages.page(after=after, limit=2, **asked)
             found += [record.seq for record in page.records]
             after = page.position
             if after is None:

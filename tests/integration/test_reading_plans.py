@@ -93,8 +93,8 @@ _LOOKS: dict[str, Callable[[Watched], Any]] = {
     "curve": lambda w: w.store.desk_pages.curve("account-3", None, None),
     "thinned curve": lambda w: w.store.desk_pages.curve("account-3", 100, 19_000, most=200),
     "backtests": lambda w: w.store.backtests.page(50, (9, "x")),
-    "audit": lambda w: w.store.audit.page(after=(900,), limit=50),
-    "audit of a period": lambda w: w.store.audit.page(since=0, until=NOW, actor="ann"),
+    "audit": lambda w: w.store.audit_pages.page(after=(900,), limit=50),
+    "audit of a period": lambda w: w.store.audit_pages.page(since=0, until=NOW, actor="ann"),
     "metrics": lambda w: take_snapshot(w.store, w.desk.clock),
 }
 

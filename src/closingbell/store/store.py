@@ -17,6 +17,7 @@ from closingbell.store.announcer import Announcer
 from closingbell.store.approvals import StoredApprovals
 from closingbell.store.archive import StoredArchive
 from closingbell.store.audit import StoredAudit
+from closingbell.store.audit_pages import StoredAuditPages
 from closingbell.store.backtests import StoredBacktests
 from closingbell.store.batches import StoredBatches
 from closingbell.store.changes import StoredChanges
@@ -64,6 +65,7 @@ class Store:
 
     Attributes:
         audit: who did what.
+        audit_pages: the same, page by page.
         queue: submit, claim, settle: the hot verbs.
         runs: reading runs, cancel, retry, logs.
         run_pages: lists of runs, a page at a time.
@@ -130,6 +132,7 @@ class Store:
         self.event_book = StoredEventBook(database, self.audit)
         self.task_names = StoredTaskNames(database)
         self.workers = StoredWorkers(database)
+        self.audit_pages = StoredAuditPages(database)
         self.roster = StoredRoster(database)
         self.policies = StoredPolicies(database, self.audit)
         self.history = StoredHistory(database)

@@ -83,7 +83,7 @@ def list_audit_records(
     first, end = micros_of(since, app), micros_of(until, app)
     query = {"list": "audit", "of": [actor, action, target_kind, target_id, first, end]}
     kinds = (int,) if first is None and end is None else (int, int)
-    found = app.audit.page(
+    found = app.store.audit_pages.page(
         since=first,
         until=end,
         action=action,
