@@ -32,7 +32,7 @@ from closingbell.store.run_ways import (
 from closingbell.store.schema import runs
 
 #: Rows that one page looks at.
-LOOK = 20_000
+LOOK = 10_000
 #: All statements of a page see one and the same moment, as SQLite's do anyway; and a look ends
 #: early where it walks an index, which looks dear while few rows are expected of it.
 _SETTING = (
