@@ -13,7 +13,7 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def settings_page() -> str:
         (
             f"`{field.name}`",
             f"`{field.type}`",
-            _value(field.default),
+            _value({} if field.default is MISSING else field.default),
             f"`CLOSINGBELL_{field.name.upper()}`",
             sentence(said[field.name]),
         )
