@@ -48,7 +48,6 @@ _TABLE_NOTES = {
     "workers": "Who worked on this store, and until when its lease lasts.",
     "alert_rules": "What is watched, and who is told: rules that code declares or people made.",
     "alerts": "What a person must see, until somebody clears it.",
-    "alert_rules": "What is watched, and who is told.",
     "alembic_version": "The schema's revision.",
 }
 
