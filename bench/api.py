@@ -274,12 +274,16 @@ def stream(database: str, clients: int, rate: int, seconds: float) -> None:
     try:
         with service(database, api_only=False) as served:
             drains: dict[str, list[float]] = {"without": [], "with": []}
+            marks = [served.cpu_s]
             for _ in range(3):
                 drains["without"].append(_drain(app))
+            marks.append(served.cpu_s)
             followers = _Followers(served.url, clients)
             followers.start()
+            marks.append(served.cpu_s)
             for _ in range(3):
                 drains["with"].append(_drain(app))
+            marks.append(served.cpu_s)
             time.sleep(15)
             followers.heard.clear()
             before = served.cpu_s
@@ -295,6 +299,8 @@ def stream(database: str, clients: int, rate: int, seconds: float) -> None:
             late_p50_ms=round(late[len(late) // 2]), late_p95_ms=round(late[int(len(late) * 0.95)]),
             drained_without=round(statistics.median(drains["without"])),
             drained_with=round(statistics.median(drains["with"])),
+            drain_cpu_us_without=round((marks[1] - marks[0]) / 60_000 * 1e6),
+            drain_cpu_us_with=round((marks[3] - marks[2]) / 60_000 * 1e6),
         )  # fmt: skip
     finally:
         app.stop()

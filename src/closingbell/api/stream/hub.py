@@ -24,6 +24,9 @@ _log = logging.getLogger("closingbell")
 
 #: Seconds between two looks at the store.
 LOOK_S = 0.25
+#: The same while more happens than a look takes in: clients are told to read again anyway, and
+#: the processor is for those who make it happen.
+BURST_LOOK_S = 1.0
 #: Seconds without news after which a client hears that the connection lives.
 HEARTBEAT_S = 15.0
 #: Seconds between two looks at whether a client may still listen.
@@ -155,7 +158,7 @@ class Hub:
                     frame = await run_in_threadpool(watch.step)
                     if frame is not None:
                         self._tell(frame)
-                pause_s = LOOK_S
+                pause_s = LOOK_S if watch.saw_all else BURST_LOOK_S
             except StoreError as problem:
                 pause_s = _TROUBLE_S
                 _log.debug("the stream waits for the store: %s", problem)

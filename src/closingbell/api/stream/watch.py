@@ -55,6 +55,11 @@ class Watch:
         """Where somebody is who knows all that this watch has told."""
         return self._cursor
 
+    @property
+    def saw_all(self) -> bool:
+        """Whether the last look took in all that there was."""
+        return self._was_whole
+
     def begin(self) -> None:
         """Take in how everything stands; nothing of it is a change."""
         self._record = self._changes.last_record()
