@@ -44,7 +44,7 @@ it can cross a process boundary unchanged.
         ├── LedgerConflict · FenceLost
         ├── BrokerError            the broker (`retryable` says if asking again helps)
         │   ├── BrokerRejected · BrokerUnavailable · BrokerNonsense
-        ├── BacktestError · UnknownBacktest · BackupError · RestoreError
+        ├── BacktestError · UnknownBacktest · BackupError · ArchiveError · RestoreError
 """
 
 from __future__ import annotations

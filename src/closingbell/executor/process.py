@@ -65,7 +65,7 @@ class ProcessExecutor:
         timeout_grace_s: float = 0.1,
         recycle_after_calls: int | None = None,
         recycle_above_bytes: int | None = 2 * 1024**3,
-        on_send: Callable[[Call], None] | None = None,
+        on_send: Callable[[Call], None] = lambda _: None,
     ) -> None:
         """Make an executor; its children start with the first calls.
 
@@ -76,13 +76,11 @@ class ProcessExecutor:
             cancel_grace_s: seconds between asking a cancelled call to end and killing its child.
             timeout_grace_s: the same for a call that reached its deadline.
             recycle_after_calls: a child that ran so many calls is replaced; None = never.
-            recycle_above_bytes: a child whose resident memory is larger after a chunk is
-                replaced; None = never.
+            recycle_above_bytes: a child with more resident memory after a chunk is replaced, too.
             on_send: told of each call before it goes to a child; may change its claim's trace.
         """
-        self._on_send = on_send
         self._clock: Clock = clock or SystemClock()
-        self._capture = capture or Capture(0)
+        self._on_send, self._capture = on_send, capture or Capture(0)
         # Below this a child might begin its next call just before it is killed.
         self._cancel_grace_s = max(cancel_grace_s, SETTLE_S)
         self._timeout_grace_s = max(timeout_grace_s, SETTLE_S)
@@ -263,8 +261,7 @@ class ProcessExecutor:
             chunk = [self._queue.popleft() for _ in range(size)]
             for entry in chunk:
                 entry.serial = next(self._serials)
-                if self._on_send is not None:
-                    self._on_send(entry.call)
+                self._on_send(entry.call)
                 child.calls[entry.serial] = entry
                 child.unreported.add(entry.serial)
             timeout_s = chunk[0].call.claim.timeout_s
