@@ -22,6 +22,7 @@ from closingbell.api import idempotency
 from closingbell.app import App
 from closingbell.core.identity import RunIds, deriving
 from closingbell.core.role import Role
+from closingbell.intake import Intake
 from tests.api_client import nobody, signed_in
 
 PATIENCE_S = 60.0
@@ -134,14 +135,14 @@ def test_request_at_work_is_waited_for(
 def test_own_mistake_is_not_an_answer_and_the_request_can_be_sent_again(
     app: App, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submit_run = type(app.store.queue).submit
+    put_all = Intake.put_all
 
     def broken(self: Any, *args: Any, **options: Any) -> Any:
-        submit_run(self, *args, **options)
+        put_all(self, *args, **options)
         raise RuntimeError("after it was stored")
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(app.store.queue), "submit", broken)
+        patch.setattr(Intake, "put_all", broken)
         assert submit(client, "order-1").status_code == 500
     assert submit(client, "order-1").status_code in (200, 201)
     assert len(app.list_runs()) == 1, "the ids follow from the key"
