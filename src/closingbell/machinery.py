@@ -392,11 +392,18 @@ class Machinery:
             self._waiters.tell(run_id)
 
     def retry_run(self, run_id: str) -> RunHandle:
-        """Let a run run again now, with as many attempts as its policy gives."""
+        """Let a run run again now, with as many attempts as its policy gives.
+
+        Of a task that is not known here the run's own policy counts, unless one was set.
+        """
         run = self.store.runs.get(run_id)
-        task = self.registry.resolve(run.task)
-        attempts = self.retry_policy(task).retries + 1
-        self.store.runs.retry(run_id, attempts, self.clock.micros(), hold=task.hold)
+        task = self.registry.get_task(run.task)
+        if task is not None:
+            attempts, hold = self.retry_policy(task).retries + 1, task.hold
+        else:
+            policy = self.store.policies.all().get(run.task)
+            attempts, hold = run.max_attempts if policy is None else policy.retries + 1, None
+        self.store.runs.retry(run_id, attempts, self.clock.micros(), hold=hold)
         self.store.queue.exchange()
         return RunHandle(run_id, self._current)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from closingbell.cli.failure import CheckFailed, guarded
-from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
-from closingbell.core.alert import Alert, AlertState
+from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug, ServiceUrl, TokenFile
+from closingbell.core.alert import AlertState
 from closingbell.core.error import SubmitError
 
 alert_commands = typer.Typer(help="Acknowledge or clear an alert, list rules, try a channel.")
@@ -45,43 +45,48 @@ def alerts(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="With --state: at most so many.")
     ] = 100,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """List the alerts that nobody cleared, or others, newest first."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
+    from itertools import islice
+
+    from closingbell.cli.desk_access import desk, find_place
 
     if clear and state not in (None, Which.OPEN):
         raise SubmitError("--clear", state, "no --state: only what is open can be cleared")
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
     cleared = 0
-    with opened(app):
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
         if state is None:
-            found = app.store.alerts.open(kind)
+            found = [
+                alert
+                for each in (AlertState.OPEN, AlertState.ACKNOWLEDGED)
+                for alert in client.alerts.all(type=kind, state=each)
+            ]
+            found.sort(key=lambda alert: (alert.raised_at, alert.id))
         else:
-            wanted = None if state is Which.ALL else AlertState(state.value)
-            page = app.store.alerts.page(kind=kind, state=wanted, limit=limit)
-            found = [_row(alert) for alert in page]
+            wanted = None if state is Which.ALL else state.value
+            found = list(islice(client.alerts.all(type=kind, state=wanted), limit))
         if clear:
-            cleared = app.store.alerts.clear(app.clock.micros(), kind)
+            cleared = client.alerts.clear_all(kind)
     if as_json:
         out.document({"alerts": found, "cleared": cleared})
         return
     rows = [
         (
-            row["raised_at"],
-            row["severity"],
-            row["type"],
-            row["count"],
-            row["message"],
-            row["acknowledged_by"] or "",
-            row["id"],
+            alert.raised_at,
+            alert.severity,
+            alert.type,
+            alert.count,
+            alert.message,
+            alert.acknowledged_by or "",
+            alert.id,
         )
-        for row in found
+        for alert in found
     ]
     columns = ("raised", "severity", "type", "times", "message", "acknowledged", "id")
     out.table(columns, rows, "no alert is open" if state is None else "there is none")
@@ -94,21 +99,20 @@ def alerts(
 def acknowledge(
     alert_id: AlertId,
     reason: Reason = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Say that you look after an alert: it is told no more."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        alert = app.store.alerts.acknowledge(alert_id, app.clock.micros(), reason)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        alert = client.alerts.acknowledge(alert_id, reason)
     if as_json:
-        out.document(_row(alert))
+        out.document(alert)
     else:
         out.say(f"acknowledged by {alert.acknowledged_by}: {alert.message}")
 
@@ -118,21 +122,20 @@ def acknowledge(
 def clear_one(
     alert_id: AlertId,
     reason: Reason = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Say that an alert is over; whoever was told of it is told so."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        alert = app.store.alerts.clear_one(alert_id, app.clock.micros(), reason)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        alert = client.alerts.clear(alert_id, reason)
     if as_json:
-        out.document(_row(alert))
+        out.document(alert)
     else:
         out.say(f"cleared by {alert.cleared_by}: {alert.message}")
 
@@ -140,32 +143,31 @@ def clear_one(
 @alert_commands.command("rules")
 @guarded
 def rules(
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """List the rules: what is watched, and who is told."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        found = app.store.alert_rules.all()
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        found = client.alerts.rules()
     if as_json:
-        out.document({"rules": [stored.to_dict() for stored in found]})
+        out.document({"rules": found})
         return
     rows = [
         (
-            stored.rule.id,
-            stored.rule.kind,
-            stored.rule.severity or "as raised",
-            ", ".join(stored.rule.channels),
-            "yes" if stored.rule.enabled else "no",
-            stored.source,
+            rule.id,
+            rule.kind,
+            rule.severity or "as raised",
+            ", ".join(rule.channels),
+            "yes" if rule.enabled else "no",
+            rule.source,
         )
-        for stored in found
+        for rule in found
     ]
     out.table(("rule", "kind", "severity", "channels", "enabled", "source"), rows, "no rule")
 
@@ -174,35 +176,25 @@ def rules(
 @guarded
 def try_channel(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The channel's name.")],
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Send a test message at once; exit code 1 when it was not taken."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    if app_target is not None:
-        # Channels that code declares are the app's own.
-        from closingbell.cli.target import load_app
-
-        app.channels = load_app(app_target).channels
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        problem = app.machinery.alert_watch.try_channel(name)
+    place = find_place(url, token_file, app_target, database)
+    # Channels that code declares are the app's own.
+    with desk(place, as_json, with_tasks=True) as (client, out):
+        test = client.alerts.try_channel(name)
     if as_json:
-        out.document({"channel": name, "sent": problem is None, "error": problem})
-    elif problem is None:
+        out.document(test)
+    elif test.sent:
         out.say(f"channel {name} took the message")
     else:
-        out.say(f"channel {name} did not take the message: {problem}")
-    if problem is not None:
+        out.say(f"channel {name} did not take the message: {test.error}")
+    if not test.sent:
         raise CheckFailed
-
-
-def _row(alert: Alert) -> dict[str, Any]:
-    from closingbell.wire.alert import alert_values
-
-    return alert_values(alert)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from closingbell.cli.failure import guarded
-from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
-from closingbell.cli.runs import RunId, resolve_run, run_commands
+from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug, ServiceUrl, TokenFile
+from closingbell.cli.runs import RunId, run_commands
 
 
 @run_commands.command()
@@ -18,27 +18,25 @@ def approve(
     reason: Annotated[
         str | None, typer.Option("--reason", help="Stored with your decision.")
     ] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Release a run that waits for a second person; not the one who asked for it."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        found = resolve_run(app, run_id)
-        standing = app.approve(found, reason)
-        state = app.get_run(found).state
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        found = client.runs.find(run_id)
+        standing = client.approvals.approve(found, reason)
     if as_json:
-        out.document({"id": found, "state": state, "needed": standing.needed})
+        out.document(standing)
     elif standing.needed:
         out.note(f"run {found} waits for {standing.needed} more")
     else:
-        out.note(f"run {found} is released, and {state}")
+        out.note(f"run {found} is released")
 
 
 @run_commands.command()
@@ -46,22 +44,21 @@ def approve(
 def reject(
     run_id: RunId,
     reason: Annotated[str, typer.Option("--reason", help="Why; stored with the run.")],
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """End a run that waits for a second person: it is cancelled, with your reason."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        found = resolve_run(app, run_id)
-        app.reject(found, reason)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        found = client.runs.find(run_id)
+        standing = client.approvals.reject(found, reason)
     if as_json:
-        out.document({"id": found, "state": "cancelled"})
+        out.document(standing)
     else:
         out.note(f"run {found} is cancelled")
 
@@ -73,42 +70,37 @@ def waiting(
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")
     ] = 20,
     after: Annotated[
-        str | None, typer.Option("--after", metavar="ID", help="The page after this run.")
+        str | None, typer.Option("--after", metavar="PLACE", help="Go on where a list ended.")
     ] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """List the runs that wait for people, the oldest first."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output, compact_json
-    from closingbell.cli.shape import held_shape
-    from closingbell.core.mask import mask
+    from closingbell.cli.desk_access import desk, find_place
+    from closingbell.cli.listing import gathered
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        page = app.approvals(limit, after)
-        masked = app.store.masks.all()
-    following = page[-1].run.id if len(page) == limit else None
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        found = gathered(lambda n, at: client.approvals.page(limit=n, after=at), limit, after)
     if as_json:
-        shapes = [held_shape(held, masked) for held in page]
-        out.document({"runs": shapes, "next_after": following})
+        out.document({"runs": found.items, "next": found.next})
         return
     rows = [
         (
-            held.run.id,
-            held.run.task,
-            held.standing.asked_by or held.run.cause,
-            ", ".join(held.standing.released_by),
-            held.standing.needed,
-            held.run.due_at,
-            compact_json(mask(held.run.payload, masked.get(held.run.task, ()))),
+            one.run_id,
+            one.task,
+            one.asked_by or one.cause,
+            ", ".join(one.released_by),
+            one.needed,
+            one.due_at,
+            one.payload,
         )
-        for held in page
+        for one in found.items
     ]
     columns = ("id", "task", "asked by", "released by", "needs", "due", "payload")
     out.table(columns, rows, "no run waits for approval")
-    if following is not None:
-        out.note(f"more: --after {following}")
+    if found.next is not None:
+        out.note(f"more: --after {found.next}")

@@ -70,7 +70,7 @@ def list_records(
 
     with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
         begin, end = _begin(since, out), _end(until, out)
-        found, following = gathered(
+        found = gathered(
             lambda n, at: client.audit.page(
                 since=begin,
                 until=end,
@@ -84,14 +84,15 @@ def list_records(
             after,
         )
     if as_json:
-        out.document({"records": found, "next": following})
+        out.document({"records": found.items, "next": found.next, "complete": found.complete})
         return
     rows = [
-        (r.seq, r.at, r.actor, r.action, f"{r.target_kind} {r.target_id}", r.reason) for r in found
+        (r.seq, r.at, r.actor, r.action, f"{r.target_kind} {r.target_id}", r.reason)
+        for r in found.items
     ]
     out.table(("no.", "when", "who", "what", "of what", "why"), rows, "nothing is recorded")
-    if following is not None:
-        out.note(f"more: --after {following}")
+    if found.next is not None:
+        out.note(f"more: --after {found.next}")
 
 
 @audit_commands.command()

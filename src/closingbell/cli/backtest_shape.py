@@ -9,7 +9,6 @@ from closingbell.simulation.plain import plain
 
 if TYPE_CHECKING:
     from closingbell.core.entry import Entry
-    from closingbell.core.ledger import BacktestRecord
     from closingbell.simulation.comparison import Comparison
     from closingbell.simulation.firing import FiringLine
     from closingbell.simulation.metrics import Metrics
@@ -53,21 +52,6 @@ def report_shape(report: Report) -> dict[str, Any]:
         "events": dict(report.facts),
         "not_done": dict(report.not_done),
         "notes": list(report.notes),
-    }
-
-
-def record_shape(record: BacktestRecord) -> dict[str, Any]:
-    """Return a line of the list of backtests."""
-    summary = dict(record.summary)
-    return {
-        "id": record.id,
-        "name": record.name,
-        "started_at": from_micros(record.started_at),
-        "finished_at": from_micros(record.finished_at),
-        **summary,
-        "start": from_micros(summary["start"]),
-        "end": from_micros(summary["end"]),
-        "metrics": _instants(summary["metrics"]),
     }
 
 

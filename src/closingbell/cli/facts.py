@@ -28,9 +28,9 @@ def events(
     from closingbell.cli.listing import gathered
 
     with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
-        found, _ = gathered(lambda n, at: client.events.page(kind, limit=n, after=at), limit)
+        found = gathered(lambda n, at: client.events.page(kind, limit=n, after=at), limit)
     if as_json:
-        out.document({"events": found})
+        out.document({"events": found.items})
         return
-    rows = [(one.happened_at, one.type, one.runs, one.data) for one in found]
+    rows = [(one.happened_at, one.type, one.runs, one.data) for one in found.items]
     out.table(("happened", "type", "runs", "data"), rows, "no event is stored")

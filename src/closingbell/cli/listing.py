@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from closingbell.wire.page import Page
@@ -13,10 +13,24 @@ _T = TypeVar("_T")
 _MOST = 1_000
 
 
+class Listed(NamedTuple, Generic[_T]):
+    """Some items of a list.
+
+    Attributes:
+        items: in the list's order.
+        next: where it goes on; None at its end.
+        complete: False = the look ended at its bound, before so many items were found.
+    """
+
+    items: list[_T]
+    next: str | None
+    complete: bool
+
+
 def gathered(
     ask: Callable[[int, str | None], Page[_T]], limit: int, after: str | None = None
-) -> tuple[list[_T], str | None]:
-    """Return so many items, and where the list goes on; None at its end.
+) -> Listed[_T]:
+    """Return so many items of a list.
 
     Args:
         ask: returns a page of so many items after a place.
@@ -28,5 +42,5 @@ def gathered(
         page = ask(min(limit - len(items), _MOST), after)
         items += page.items
         after = page.next
-        if after is None or len(items) >= limit:
-            return items, after
+        if after is None or len(items) >= limit or not page.complete:
+            return Listed(items, after, page.complete)

@@ -9,9 +9,11 @@ import typer
 # They add their commands to those of a run.
 import closingbell.cli.approval
 import closingbell.cli.run_many  # noqa: F401
+from closingbell.cli.accounts import orders, portfolio, trades
 from closingbell.cli.alerts import alert_commands, alerts
 from closingbell.cli.audit import audit_commands
 from closingbell.cli.backtest import backtest_commands
+from closingbell.cli.batch import batch_commands
 from closingbell.cli.data import data_commands
 from closingbell.cli.db import db_commands
 from closingbell.cli.demo import demo
@@ -20,12 +22,14 @@ from closingbell.cli.facts import events
 from closingbell.cli.failure import EXIT_CODES_HELP, guarded
 from closingbell.cli.metrics import metrics
 from closingbell.cli.option import AsJson, Debug
+from closingbell.cli.overview import overview, workers
 from closingbell.cli.runs import run_commands, runs
 from closingbell.cli.schedule import schedule_commands
 from closingbell.cli.serve import serve, worker
 from closingbell.cli.submit import event, submit
 from closingbell.cli.tasks import tasks
 from closingbell.cli.token import sign_in, token_commands
+from closingbell.cli.watch import watch
 
 _WORK, _SEE, _KEEP = "Work", "See", "Keep"
 
@@ -65,7 +69,19 @@ def version(as_json: AsJson = False, debug: Debug = False) -> None:
 
 _plain: dict[str, tuple[Callable[..., None], ...]] = {
     _WORK: (demo, serve, worker, submit, event),
-    _SEE: (runs, tasks, events, alerts, metrics),
+    _SEE: (
+        overview,
+        runs,
+        tasks,
+        events,
+        alerts,
+        workers,
+        portfolio,
+        orders,
+        trades,
+        metrics,
+        watch,
+    ),
     _KEEP: (doctor, sign_in, version),
 }
 for panel, members in _plain.items():
@@ -73,6 +89,7 @@ for panel, members in _plain.items():
         # click passes over what follows an argument with several words otherwise.
         commands.command(rich_help_panel=panel)(command)
 commands.add_typer(backtest_commands, name="backtest", rich_help_panel=_WORK, no_args_is_help=True)
+commands.add_typer(batch_commands, name="batch", rich_help_panel=_WORK, no_args_is_help=True)
 commands.add_typer(run_commands, name="run", rich_help_panel=_SEE, no_args_is_help=True)
 commands.add_typer(schedule_commands, name="schedule", rich_help_panel=_SEE, no_args_is_help=True)
 commands.add_typer(alert_commands, name="alert", rich_help_panel=_SEE, no_args_is_help=True)

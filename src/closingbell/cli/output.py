@@ -77,6 +77,10 @@ class Output:
         """Write a line of data."""
         print(text)
 
+    def say_at_once(self, text: str) -> None:
+        """Write a line of data that somebody waits for."""
+        print(text, flush=True)
+
     def note(self, text: str) -> None:
         """Tell a person something that is no data."""
         print(text, file=sys.stderr, flush=True)
@@ -129,6 +133,10 @@ class Output:
                 return compact_json(value)
             case _:
                 return " ".join(str(value).split())
+
+    def length(self, seconds: float | None) -> timedelta | None:
+        """Return a duration, as `cell` tells it."""
+        return None if seconds is None else timedelta(seconds=seconds)
 
     def progress(self) -> Progress:
         """Return a progress display on stderr that stays silent where that is no terminal."""

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from closingbell.cli.failure import CheckFailed, guarded
-from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
+from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug, ServiceUrl, TokenFile
 from closingbell.cli.runs import run_commands
 
 if TYPE_CHECKING:
-    from closingbell.app import App
     from closingbell.cli.output import Output
-    from closingbell.core.bulk import BulkAct, BulkOutcome
+    from closingbell.wire.bulk import BulkAnswer
 
 Filter = Annotated[
     str,
@@ -35,17 +34,19 @@ def cancel_many(
     reason: Reason = None,
     most: Most = 10_000,
     dry_run: DryRun = False,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Cancel all runs that a filter means; without states in it, all that have not ended."""
-    from closingbell.cli.access import app_of_settings
-    from closingbell.core.bulk import BulkAct
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    _act(app, BulkAct.CANCEL, wanted, reason, most, dry_run, as_json)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        answer = client.runs.cancel_many(wanted, reason, most=most, dry_run=dry_run)
+    tell_many(out, "cancel", answer)
 
 
 @run_commands.command("retry-many")
@@ -55,6 +56,8 @@ def retry_many(
     reason: Reason = None,
     most: Most = 10_000,
     dry_run: DryRun = False,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
@@ -62,46 +65,38 @@ def retry_many(
 ) -> None:
     """Run all runs again that a filter means; without states in it, those that failed.
 
-    Needs --app: the policies of its tasks say how many attempts each run has from here.
+    Needs --app or --url: the policies of its tasks say how many attempts each run has from here.
     """
-    from closingbell.cli.access import app_of_settings, app_of_target
-    from closingbell.core.bulk import BulkAct
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database) if app_target is None else app_of_target(app_target, database)
-    _act(app, BulkAct.RETRY, wanted, reason, most, dry_run, as_json)
+    place = find_place(url, token_file, app_target, database)
+    with desk(place, as_json, with_tasks=True) as (client, out):
+        answer = client.runs.retry_many(wanted, reason, most=most, dry_run=dry_run)
+    tell_many(out, "retry", answer)
 
 
-def _act(
-    app: App, act: BulkAct, wanted: str, reason: str | None, most: int, dry_run: bool, as_json: bool
-) -> None:
-    from zoneinfo import ZoneInfo
+def tell_many(out: Output, act: str, answer: BulkAnswer) -> None:
+    """Tell what became of one act on many runs.
 
-    from closingbell.bulk import act_on_all
-    from closingbell.cli.access import opened
-    from closingbell.cli.output import Output
-    from closingbell.core.run_filter_text import read_filter
-
-    out = Output(as_json, app.settings.timezone)
-    meant = read_filter(wanted, ZoneInfo(app.settings.timezone))
-    with opened(app):
-        outcome = act_on_all(app.machinery, act, meant, reason=reason, most=most, dry_run=dry_run)
-    if as_json:
-        refused = [one._asdict() for one in outcome.refused]
-        out.document({**outcome._asdict(), "refused": refused, "dry_run": dry_run})
+    Raises:
+        CheckFailed: some were left as they are.
+    """
+    if out.as_json:
+        out.document(answer)
     else:
-        _tell(out, act, outcome, dry_run)
-    if outcome.refused_count:
+        _tell(out, act, answer)
+    if answer.refused_count:
         raise CheckFailed
 
 
-def _tell(out: Output, act: BulkAct, outcome: BulkOutcome, dry_run: bool) -> None:
-    more = ", and there are more" if outcome.more else ""
-    if dry_run:
-        out.say(f"{outcome.matched} runs would be asked to {act}{more}")
+def _tell(out: Output, act: str, answer: BulkAnswer) -> None:
+    more = ", and there are more" if answer.more else ""
+    if answer.dry_run:
+        out.say(f"{answer.matched} runs would be asked to {act}{more}")
         return
-    out.say(f"{outcome.done} of {outcome.matched} runs: {act}{more}")
-    if outcome.refused:
-        rows = [(one.id, one.detail) for one in outcome.refused]
+    out.say(f"{answer.done} of {answer.matched} runs: {act}{more}")
+    if answer.refused:
+        rows = [(one.id, one.detail) for one in answer.refused]
         out.table(("id", "left as it is because"), rows, "")
-    if outcome.refused_count > len(outcome.refused):
-        out.note(f"{outcome.refused_count - len(outcome.refused)} more were left as they are")
+    if answer.refused_count > len(answer.refused):
+        out.note(f"{answer.refused_count - len(answer.refused)} more were left as they are")

@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from closingbell.cli.failure import guarded
-from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
-from closingbell.core.error import SubmitError, UnknownTask
+from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug, ServiceUrl, TokenFile
+from closingbell.core.error import SubmitError
 
 if TYPE_CHECKING:
-    from closingbell.app import App
     from closingbell.cli.output import Output
-    from closingbell.core.run import Run
-    from closingbell.core.run_filter import RunFilter
+    from closingbell.wire.run import LogPiece, RunInfo, RunSummaryInfo
 
 run_commands = typer.Typer(help="Show, cancel, retry or release one run, or read its logs.")
 
 RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id, or its first letters.")]
-
-#: How often a followed run is looked at, in seconds.
-_LOOK_S = 0.2
 
 
 @guarded
@@ -42,35 +37,29 @@ def runs(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")
     ] = 20,
-    before: Annotated[
-        str | None, typer.Option("--before", metavar="ID", help="The page after this run.")
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="PLACE", help="Go on where a list ended.")
     ] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """List runs, the newest first."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
-    from closingbell.cli.shape import error_line, run_shape
+    from closingbell.cli.desk_access import desk, find_place
+    from closingbell.cli.listing import gathered
 
     states = _states(state or [])
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    wanted = _filter(filter_line, task, states, app.settings.timezone)
-    with opened(app):
-        found = app.store.run_pages.ids(wanted, before, limit)
-        page = app.store.runs.many(found.ids)
-        masked = app.store.masks.all()
-    if as_json:
-        out.document(
-            {
-                "runs": [run_shape(run, masked) for run in page],
-                "next_before": found.next,
-                "complete": found.complete,
-            }
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        found = gathered(
+            lambda n, at: client.runs.page(filter_line, task=task, state=states, limit=n, after=at),
+            limit,
+            after,
         )
+    if as_json:
+        out.document({"runs": found.items, "next": found.next, "complete": found.complete})
         return
     rows = [
         (
@@ -80,59 +69,54 @@ def runs(
             run.cause,
             f"{run.attempt}/{run.max_attempts}",
             run.fire_at or run.due_at,
-            run.duration,
-            run.reason or error_line(run.error) or _wait(run),
+            out.length(run.duration_s),
+            run.reason or run.error_line or _wait(run),
         )
-        for run in page
+        for run in found.items
     ]
     columns = ("id", "task", "state", "cause", "attempt", "due", "took", "why")
     out.table(columns, rows, "no runs match")
     if found.next is not None:
         looked = "" if found.complete else "the look ended at its bound; "
-        out.note(f"{looked}more: --before {found.next}")
+        out.note(f"{looked}more: --after {found.next}")
 
 
 @run_commands.command()
 @guarded
 def show(
     run_id: RunId,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Show one run: every attempt, its result or error, and why it is where it is."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
-    from closingbell.cli.shape import run_shape
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        run = app.get_run(resolve_run(app, run_id))
-        why = app.handle(run.id).explain()
-        masked = app.store.masks.all()
-    shape = run_shape(run, masked, whole=True)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        run = client.runs.get(client.runs.find(run_id))
     if as_json:
-        out.document({**shape, "explanation": why})
+        out.document(run)
     else:
-        _tell_run(run, shape["payload"], why, out)
+        _tell_run(run, out)
 
 
-def _wait(run: Run) -> str:
+def _wait(run: RunSummaryInfo) -> str:
     return "waits for approval" if run.hold and not run.state.is_final else ""
 
 
-def _tell_run(run: Run, payload: Any, why: str, out: Output) -> None:
+def _tell_run(run: RunInfo, out: Output) -> None:
     facts: list[tuple[str, Any]] = [
         ("run", run.id),
         ("task", run.task),
         ("state", run.state),
-        ("why", why),
+        ("why", run.explanation),
         ("cause", run.cause + (f" of {run.schedule_id}" if run.schedule_id else "")),
         ("asked by", run.requested_by),
         ("batch", run.batch_id),
-        ("payload", payload),
+        ("payload", run.payload),
         ("tags", run.tags or None),
         ("key", run.key),
         ("priority", run.priority),
@@ -143,8 +127,8 @@ def _tell_run(run: Run, payload: Any, why: str, out: Output) -> None:
         ("due", run.due_at),
         ("started", run.started_at),
         ("finished", run.finished_at),
-        ("took", run.duration),
-        ("lateness", run.lateness),
+        ("took", out.length(run.duration_s)),
+        ("lateness", out.length(run.lateness_s)),
         ("worker", run.worker_id),
         ("result", run.result),
     ]
@@ -153,23 +137,21 @@ def _tell_run(run: Run, payload: Any, why: str, out: Output) -> None:
             out.say(f"{name:<10} {out.cell(value)}")
     if run.attempts:
         out.say("")
-        out.table(
-            ("attempt", "outcome", "started", "took", "fence", "error"),
-            [
-                (a.number, a.outcome, a.started_at, a.duration, a.fence, _short(a.error))
-                for a in run.attempts
-            ],
-            "",
-        )
-    if run.error is not None and run.error.get("traceback"):
+        rows = [
+            (
+                one.number,
+                one.outcome,
+                one.started_at,
+                out.length(one.duration_s),
+                one.fence,
+                "" if one.error is None else f"{one.error.type}: {one.error.message}"[:120],
+            )
+            for one in run.attempts
+        ]
+        out.table(("attempt", "outcome", "started", "took", "fence", "error"), rows, "")
+    if run.error is not None and run.error.traceback:
         out.say("")
-        out.say(str(run.error["traceback"]).rstrip())
-
-
-def _short(error: dict[str, Any] | None) -> str:
-    from closingbell.cli.shape import error_line
-
-    return (error_line(error) or "")[:120]
+        out.say(run.error.traceback.rstrip())
 
 
 @run_commands.command()
@@ -179,32 +161,33 @@ def cancel(
     reason: Annotated[str, typer.Option("--reason", help="Stored with the run.")] = (
         "cancelled from the command line"
     ),
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Cancel a run: at once while it waits; its worker is asked while it runs."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        found = resolve_run(app, run_id)
-        state = app.cancel(found, reason)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        run = client.runs.cancel(client.runs.find(run_id), reason)
     if as_json:
-        out.document({"id": found, "state": state})
-    elif state == "running":
-        out.note(f"run {found} is running: its worker was asked to end it")
+        out.document(run)
+    elif run.state.is_final:
+        out.note(f"run {run.id} is cancelled")
     else:
-        out.note(f"run {found} is cancelled")
+        out.note(f"run {run.id} is running: its worker was asked to end it")
 
 
 @run_commands.command()
 @guarded
 def retry(
     run_id: RunId,
+    reason: Annotated[str | None, typer.Option("--reason", help="For the audit ledger.")] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
@@ -212,33 +195,42 @@ def retry(
 ) -> None:
     """Let an ended run, or one that waits for its retry, run again now.
 
-    With --app the task's present retry policy counts; without, the run's own.
+    With --app or --url the task's present retry policy counts; without, the run's own.
     """
-    from closingbell.cli.access import app_of_settings, app_of_target, opened
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database) if app_target is None else app_of_target(app_target, database)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        found = resolve_run(app, run_id)
-        run = app.get_run(found)
-        if app_target is not None and run.task not in app.registry:
-            raise UnknownTask(run.task, app.registry.list_tasks())
-        if run.task in app.registry:
-            app.retry(found)
-        else:
-            store = app.store
-            policy = store.policies.all().get(run.task)
-            given = run.max_attempts if policy is None else policy.retries + 1
-            store.runs.retry(found, given, app.clock.micros())
-            store.queue.exchange()
-        run = app.get_run(found)
+    place = find_place(url, token_file, app_target, database)
+    with desk(place, as_json, with_tasks=True) as (client, out):
+        run = client.runs.retry(client.runs.find(run_id), reason)
     if as_json:
-        out.document({"id": found, "state": run.state, "hold": run.hold})
+        out.document(run)
     elif run.hold is not None:
-        out.note(f"run {found} waits for approval again")
+        out.note(f"run {run.id} waits for approval again")
     else:
-        out.note(f"run {found} is {run.state} again")
+        out.note(f"run {run.id} is {run.state} again")
+
+
+@run_commands.command("run-now")
+@guarded
+def hasten(
+    run_id: RunId,
+    reason: Annotated[str | None, typer.Option("--reason", help="For the audit ledger.")] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Let a run that waits for its time begin now."""
+    from closingbell.cli.desk_access import desk, find_place
+
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        run = client.runs.run_now(client.runs.find(run_id), reason)
+    if as_json:
+        out.document(run)
+    else:
+        out.note(f"run {run.id} may begin now")
 
 
 @run_commands.command()
@@ -248,69 +240,31 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the run ends.")
     ] = False,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Write what a run printed and logged; with --json one document for each piece."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
-    from closingbell.core.clock import SystemClock
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    clock = SystemClock()
-    with opened(app):
-        found = resolve_run(app, run_id)
-        after = (0, -1)
-        while True:
-            # Asked first, so that what was written before the end is read after it.
-            ended = app.get_run(found).state.is_final
-            for row in app.store.runs.logs(found, after):
-                after = (row["fence"], row["seq"])
-                _tell_piece(row, out)
-            if ended or not follow:
-                return
-            clock.sleep(_LOOK_S)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        found = client.runs.find(run_id)
+        pieces = client.runs.follow_logs(found) if follow else client.runs.logs(found)
+        for piece in pieces:
+            _tell_piece(piece, out)
 
 
-def _tell_piece(row: dict[str, Any], out: Output) -> None:
+def _tell_piece(piece: LogPiece, out: Output) -> None:
     import sys
 
     if out.as_json:
-        out.line(
-            {
-                "run_id": row["run_id"],
-                "fence": row["fence"],
-                "stream": row["stream"],
-                "text": row["text"],
-                "written_at": row["written_at"],
-            }
-        )
+        out.line(piece)
     else:
-        sys.stdout.write(str(row["text"]))
+        sys.stdout.write(piece.text)
         sys.stdout.flush()
-
-
-def _filter(line: str | None, task: str | None, states: list[str], timezone: str) -> RunFilter:
-    """Return what the options together mean.
-
-    Raises:
-        FilterError: the line cannot be read, or says what an option says too.
-    """
-    from zoneinfo import ZoneInfo
-
-    from closingbell.core.error import FilterError
-    from closingbell.core.run import RunState
-    from closingbell.core.run_filter import RunFilter
-    from closingbell.core.run_filter_text import read_filter
-
-    options = RunFilter(task=task, states=tuple(map(RunState, states))).said
-    in_line = read_filter(line or "", ZoneInfo(timezone)).said
-    for name in sorted(options.keys() & in_line.keys()):
-        raise FilterError(name, "it once: in --filter, or as an option of its own")
-    return RunFilter(**options, **in_line)
 
 
 def _states(given: list[str]) -> list[str]:
@@ -321,25 +275,3 @@ def _states(given: list[str]) -> list[str]:
         if state not in known:
             raise SubmitError("state", state, "one of " + ", ".join(known))
     return given
-
-
-def resolve_run(app: App, given: str) -> str:
-    """Return the whole id of a run that a person named by its first letters.
-
-    Raises:
-        SubmitError: several runs begin so.
-    """
-    from sqlalchemy import select
-
-    from closingbell.store.schema import runs as table
-
-    # The two that follow in the order of the primary key are enough to know.
-    query = select(table.c.id).where(table.c.id >= given).order_by(table.c.id).limit(2)
-    with app.store.database.reading() as connection:
-        following = connection.execute(query).scalars()
-        found = [str(run_id) for run_id in following if run_id.startswith(given)]
-    if given in found or not found:
-        return given
-    if len(found) > 1:
-        raise SubmitError("run id", given, f"more letters: {found[0]} and others begin so")
-    return found[0]

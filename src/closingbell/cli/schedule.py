@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from closingbell.cli.failure import guarded
-from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
+from closingbell.cli.option import (
+    AppTarget,
+    AsJson,
+    DatabaseAddress,
+    Debug,
+    FromEnvironment,
+    ServiceUrl,
+    TokenFile,
+)
 from closingbell.core.error import SubmitError, UnknownSchedule
 
 if TYPE_CHECKING:
-    from closingbell.app import App
+    from closingbell.cli.desk_access import Place
     from closingbell.cli.output import Output
     from closingbell.core.schedule import Schedule
+    from closingbell.wire.schedule import ScheduleInfo
+
+_S = TypeVar("_S", "Schedule", "ScheduleInfo")
 
 schedule_commands = typer.Typer(help="List, explain, pause, resume and remove schedules.")
 
@@ -25,35 +35,24 @@ ScheduleId = Annotated[str, typer.Argument(metavar="ID", help="The schedule's id
 @guarded
 def list_schedules(
     task: Annotated[str | None, typer.Option("--task", help="Only this task's.")] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """List schedules: their rule in words, the last and the next firing, pauses."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
-    from closingbell.cli.shape import schedule_shape
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        schedules = _stored(app, task)
-        masked = app.store.masks.all()
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        schedules = list(client.schedules.all(task=task))
     if as_json:
-        shapes = [schedule_shape(one, masked.get(one.task, ())) for one in schedules]
-        out.document({"schedules": shapes})
+        out.document({"schedules": schedules})
         return
     rows = [
-        (
-            schedule.id,
-            schedule.task,
-            schedule.trigger.describe(),
-            schedule.last_fire_at,
-            schedule.next_fire_at,
-            _pause(schedule, out),
-        )
-        for schedule in schedules
+        (one.id, one.task, one.when, one.last_fire_at, one.next_fire_at, _pause(one, out))
+        for one in schedules
     ]
     out.table(("id", "task", "when", "last", "next", "paused"), rows, "no schedules are stored")
 
@@ -69,13 +68,15 @@ def next_firings(
             show_default=False,
         ),
     ],
-    count: Annotated[int, typer.Option("-n", "--count", min=1, max=1000, help="How many.")] = 5,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, max=100, help="How many.")] = 5,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say why, and what does not fire in between.")
     ] = False,
     after: Annotated[
         str | None, typer.Option("--after", help="From this instant on (ISO); default now.")
     ] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
@@ -85,61 +86,99 @@ def next_firings(
 
     With a target it needs no database.
     """
-    from closingbell.cli.access import app_of_settings, app_of_target, opened
-    from closingbell.cli.instant import read_instant
-    from closingbell.cli.output import Output
+    from closingbell.cli.desk_access import find_place
 
+    place = find_place(url, token_file, app_target, database)
     if len(words) > 2:
         raise SubmitError("arguments", " ".join(words), "[TARGET] TASK")
-    name = words[-1]
-    target = words[0] if len(words) > 1 else app_target
-    if target is not None:
-        app = app_of_target(target, database)
-        found = list(app.declared_schedules.values())
-        known = [task.name for task in app.registry]
-    else:
-        app = app_of_settings(database, app_target)
-        with opened(app):
-            found = _stored(app, None)
-        known = []
-    out = Output(as_json, app.settings.timezone)
-    start = app.clock.now()
-    if after is not None:
-        start = read_instant(after, "after", app.settings.timezone)
-    chosen = [s for s in found if s.id == name] or [s for s in found if s.task == name]
-    if not chosen and name in known:
-        out.note(f"task {name!r} has no schedule: it runs when it is submitted, or by an event")
-    elif not chosen:
-        raise UnknownSchedule(name, [*(s.id for s in found), *known])
-    told = [_told(schedule, start, count, explain) for schedule in chosen]
+    if len(words) == 2:
+        if place.url is not None and not isinstance(url, FromEnvironment):
+            raise SubmitError("arguments", " ".join(words), "either --url or a target")
+        place = place._replace(url=None, target=words[0])
+    look = _ahead_in_code if place.target is not None else _ahead_in_store
+    out, found = look(place, words[-1], count, after, as_json)
+    for one in found:
+        if not explain:
+            one["next"] = [line for line in one["next"] if line["fires"]]
     if as_json:
-        out.document({"task": name, "schedules": told})
+        out.document({"task": words[-1], "schedules": found})
         return
-    for schedule, one in zip(chosen, told, strict=True):
-        out.note(f"{schedule.id}: {one['describes']}")
-        if schedule.paused_at is not None:
-            out.note(f"paused: {_pause(schedule, out)}")
+    for one in found:
+        out.note(f"{one['schedule_id']}: {one['when']}")
+        if one["paused"] is not None:
+            out.note(f"paused: {one['paused']}")
         columns = ("fires", "local time", "why") if explain else ("fires", "local time")
         rows = [
-            (line["fire_at"], line["local"], line["why"])[: len(columns)] for line in one["next"]
+            (line["fire_at"], line["local"], line["explanation"])[: len(columns)]
+            for line in one["next"]
         ]
         out.table(columns, rows, "it never fires again")
 
 
-def _told(schedule: Schedule, start: datetime, count: int, explain: bool) -> dict[str, Any]:
+_Ahead = tuple["Output", list[dict[str, Any]]]
+
+
+def _ahead_in_code(place: Place, name: str, count: int, after: str | None, as_json: bool) -> _Ahead:
+    """Return what an app's code declares will fire; no database is asked."""
+    from closingbell.cli.access import app_of_target
+    from closingbell.cli.instant import read_instant
+    from closingbell.cli.output import Output
     from closingbell.outlook import outlook
 
-    shown = [
-        {"fire_at": line.fire_at, "local": line.local, "why": line.explanation}
-        for line in outlook(schedule, start, count)
-        if explain or line.fire_at is not None
+    app = app_of_target(str(place.target), place.database)
+    out = Output(as_json, app.settings.timezone)
+    start = app.clock.now() if after is None else read_instant(after, "after", out.timezone)
+    declared = list(app.declared_schedules.values())
+    known = [task.name for task in app.registry]
+    chosen = _named(declared, name)
+    if not chosen and name in known:
+        out.note(f"task {name!r} has no schedule: it runs when it is submitted, or by an event")
+    elif not chosen:
+        raise UnknownSchedule(name, [*(one.id for one in declared), *known])
+    return out, [
+        {
+            "schedule_id": one.id,
+            "when": one.trigger.describe(),
+            "paused": None,
+            "next": [
+                {**line._asdict(), "fires": line.fires} for line in outlook(one, start, count)
+            ],
+        }
+        for one in chosen
     ]
-    return {
-        "schedule_id": schedule.id,
-        "describes": schedule.trigger.describe(),
-        "paused_reason": schedule.paused_reason,
-        "next": shown,
-    }
+
+
+def _ahead_in_store(
+    place: Place, name: str, count: int, after: str | None, as_json: bool
+) -> _Ahead:
+    """Return what stored schedules will do."""
+    from closingbell.cli.desk_access import desk
+    from closingbell.cli.instant import read_instant
+
+    with desk(place, as_json) as (client, out):
+        start = None if after is None else read_instant(after, "after", out.timezone)
+        stored = list(client.schedules.all())
+        chosen = _named(stored, name)
+        if not chosen:
+            raise UnknownSchedule(name, [one.id for one in stored])
+        return out, [
+            {
+                "schedule_id": one.id,
+                "when": one.when,
+                "paused": _pause(one, out),
+                "next": [
+                    {**line.model_dump(mode="json"), "fire_at": line.fire_at}
+                    for line in client.schedules.next(one.id, count, start)
+                ],
+            }
+            for one in chosen
+        ]
+
+
+def _named(schedules: list[_S], name: str) -> list[_S]:
+    return [one for one in schedules if one.id == name] or [
+        one for one in schedules if one.task == name
+    ]
 
 
 @schedule_commands.command()
@@ -149,29 +188,25 @@ def history(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")
     ] = 20,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Show what became of each tick, newest first: it ran, or was skipped and why."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
-    from closingbell.cli.shape import firing_shape
+    from closingbell.cli.desk_access import desk, find_place
+    from closingbell.cli.listing import gathered
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        # Dependencies have ticks, too, under an id of their own.
-        known = [str(row["id"]) for row in app.store.schedules.list_all()]
-        found = next((i for i in (schedule_id, f"after:{schedule_id}") if i in known), None)
-        if found is None:
-            raise UnknownSchedule(schedule_id, known)
-        ticks = [firing_shape(row) for row in app.store.schedules.firings(found, limit)]
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        found = gathered(
+            lambda n, at: client.schedules.ticks(schedule_id, limit=n, after=at), limit
+        )
     if as_json:
-        out.document({"firings": ticks})
+        out.document({"firings": found.items})
         return
-    rows = [(t["fire_at"], t["outcome"], t["count"], t["reason"] or t["run_id"]) for t in ticks]
+    rows = [(one.fire_at, one.outcome, one.count, one.reason or one.run_id) for one in found.items]
     out.table(("fired for", "outcome", "ticks", "why, or the run"), rows, "it has not fired yet")
 
 
@@ -183,25 +218,22 @@ def pause(
     until: Annotated[
         str | None, typer.Option("--until", help="Fire again from this instant on (ISO).")
     ] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Stop a schedule from firing, until an instant or until it is resumed."""
-    from closingbell.cli.access import app_of_settings, opened
+    from closingbell.cli.desk_access import desk, find_place
     from closingbell.cli.instant import read_instant
-    from closingbell.cli.output import Output
-    from closingbell.schedule_handle import ScheduleHandle
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    end = None if until is None else read_instant(until, "until", app.settings.timezone)
-    with opened(app):
-        app.store.schedules.get(schedule_id)
-        ScheduleHandle(schedule_id, app).pause(reason, end)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        end = None if until is None else read_instant(until, "until", out.timezone)
+        schedule = client.schedules.pause(schedule_id, reason, end)
     if as_json:
-        out.document({"id": schedule_id, "paused_reason": reason, "paused_until": end})
+        out.document(schedule)
     else:
         out.note(f"schedule {schedule_id} is paused")
 
@@ -213,67 +245,80 @@ def resume(
     catch_up: Annotated[
         bool, typer.Option("--catch-up", help="Count the firings kept back as missed.")
     ] = False,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Let a schedule fire again, from its next instant on."""
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
-    from closingbell.schedule_handle import ScheduleHandle
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        handle = ScheduleHandle(schedule_id, app)
-        handle.resume(catch_up=catch_up)
-        following = handle.schedule.next_fire_at
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        schedule = client.schedules.resume(schedule_id, catch_up=catch_up)
     if as_json:
-        out.document({"id": schedule_id, "next_fire_at": following})
+        out.document(schedule)
     else:
-        out.note(f"schedule {schedule_id} fires again, next at {out.cell(following)}")
+        out.note(f"schedule {schedule_id} fires again, next at {out.cell(schedule.next_fire_at)}")
+
+
+@schedule_commands.command("run-now")
+@guarded
+def run_now(
+    schedule_id: ScheduleId,
+    reason: Annotated[str | None, typer.Option("--reason", help="For the audit ledger.")] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
+    app_target: AppTarget = None,
+    database: DatabaseAddress = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Run a schedule's task at once, beside its firings; the run's id is written on stdout.
+
+    Needs --app or --url: the app that knows the task checks its payload.
+    """
+    from closingbell.cli.desk_access import desk, find_place
+
+    place = find_place(url, token_file, app_target, database)
+    with desk(place, as_json, with_tasks=True) as (client, out):
+        run = client.schedules.run_now(schedule_id, reason)
+    if as_json:
+        out.document(run)
+    else:
+        out.say(run.id)
 
 
 @schedule_commands.command()
 @guarded
 def remove(
     schedule_id: ScheduleId,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Delete a schedule; its runs and their history stay.
+    """Delete a schedule that was made by hand; its runs and their history stay.
 
-    One that an app still declares is back when that app starts: pause it instead.
+    With --app or --url also one that the app's code declared once. One that it still declares
+    is refused: pause it instead.
     """
-    from closingbell.cli.access import app_of_settings, opened
-    from closingbell.cli.output import Output
-    from closingbell.schedule_handle import ScheduleHandle
+    from closingbell.cli.desk_access import desk, find_place
 
-    app = app_of_settings(database, app_target)
-    out = Output(as_json, app.settings.timezone)
-    with opened(app):
-        app.store.schedules.get(schedule_id)
-        ScheduleHandle(schedule_id, app).remove()
+    place = find_place(url, token_file, app_target, database)
+    with desk(place, as_json, with_tasks=True) as (client, out):
+        client.schedules.remove(schedule_id)
     if as_json:
         out.document({"id": schedule_id, "removed": True})
     else:
         out.note(f"schedule {schedule_id} is removed")
 
 
-def _stored(app: App, task: str | None) -> list[Schedule]:
-    from closingbell.cli.stored import read_schedules
-
-    schedules, unreadable = read_schedules(app.store, task)
-    for schedule_id, problem in unreadable:
-        typer.echo(f"schedule {schedule_id} cannot be read: {problem}", err=True)
-    return schedules
-
-
-def _pause(schedule: Schedule, out: Output) -> str | None:
-    if schedule.paused_at is None:
+def _pause(schedule: ScheduleInfo, out: Output) -> str | None:
+    if not schedule.paused:
         return None
     until = "" if schedule.paused_until is None else f" until {out.cell(schedule.paused_until)}"
     return f"{schedule.paused_reason}{until}"

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from closingbell.cli.failure import guarded
-from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug
+from closingbell.cli.option import AppTarget, AsJson, DatabaseAddress, Debug, ServiceUrl, TokenFile
 from closingbell.core.error import SubmitError, UnknownBacktest
 
 if TYPE_CHECKING:
     from closingbell.app import App
     from closingbell.cli.output import Output
-    from closingbell.core.ledger import BacktestRecord
+    from closingbell.client import Client
     from closingbell.simulation.report import Report
+    from closingbell.wire.backtest import BacktestInfo
 
 BacktestId = Annotated[
     str, typer.Argument(metavar="ID", help="The backtest's id, or its first letters.")
@@ -35,40 +36,44 @@ def list_backtests(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")
     ] = 20,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """List stored backtests, the newest first."""
-    from closingbell.cli.backtest_shape import record_shape
-    from closingbell.core.clock import from_micros
+    from itertools import islice
+
+    from closingbell.cli.desk_access import desk, find_place
+    from closingbell.core.clock import to_micros
     from closingbell.simulation.figure_text import percent, window_text
 
-    with _stored(app_target, database, as_json) as (app, out):
-        records = app.store.backtests.recent(limit)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        found = list(islice(client.backtests.all(), limit))
     if as_json:
-        out.document({"backtests": [record_shape(record) for record in records]})
+        out.document({"backtests": found})
         return
 
-    def figure(record: BacktestRecord, metric: str) -> str | None:
-        value = record.summary["metrics"][metric]
+    def figure(backtest: BacktestInfo, metric: str) -> str | None:
+        value = backtest.metrics[metric]
         if value is None:
             return None
         return f"{value:.2f}" if metric == "sharpe" else percent(value)
 
     rows = [
         (
-            record.id,
-            record.name,
-            window_text(record.summary["start"], record.summary["end"], app.settings.timezone),
-            figure(record, "total_return"),
-            figure(record, "sharpe"),
-            figure(record, "max_drawdown"),
-            record.summary["trades"],
-            from_micros(record.finished_at),
+            one.id,
+            one.name,
+            window_text(to_micros(one.start), to_micros(one.end), out.timezone),
+            figure(one, "total_return"),
+            figure(one, "sharpe"),
+            figure(one, "max_drawdown"),
+            one.trades,
+            one.made_at,
         )
-        for record in records
+        for one in found
     ]
     columns = ("id", "name", "window", "return", "sharpe", "drawdown", "trades", "made")
     out.table(columns, rows, "no backtests are stored")
@@ -77,14 +82,19 @@ def list_backtests(
 @guarded
 def show(
     backtest_id: BacktestId,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Show a stored backtest's figures, and how its tasks fared."""
-    with _stored(app_target, database, as_json) as (app, out):
-        tell_report(_read(app, backtest_id), out, None)
+    from closingbell.cli.desk_access import desk, find_place
+
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        report = _report(client, backtest_id)
+    tell_report(report, out, None)
 
 
 @guarded
@@ -95,6 +105,8 @@ def compare(
     right: Annotated[str, typer.Argument(metavar="RIGHT", help="The other one's.")],
     account: AccountName = None,
     html_file: HtmlFile = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
@@ -102,35 +114,43 @@ def compare(
 ) -> None:
     """Show what two stored backtests differ in, and the first trade where they part."""
     from closingbell.cli.backtest_shape import comparison_shape
+    from closingbell.cli.desk_access import desk, find_place
     from closingbell.simulation.comparison import compare as compared
 
-    with _stored(app_target, database, as_json) as (app, out):
-        found = compared(_read(app, left), _read(app, right), account)
-        if html_file is not None:
-            out.note(f"the page is {found.to_html(require_place(html_file))}")
-        if as_json:
-            out.document(comparison_shape(found))
-        else:
-            out.say(found.text().rstrip())
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        found = compared(_report(client, left), _report(client, right), account)
+    if html_file is not None:
+        out.note(f"the page is {found.to_html(require_place(html_file))}")
+    if as_json:
+        out.document(comparison_shape(found))
+    else:
+        out.say(found.text().rstrip())
 
 
 @guarded
 def html(
     backtest_id: BacktestId,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the page.")],
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Write a stored backtest as one page that needs no server and no network."""
-    with _stored(app_target, database, as_json) as (app, out):
-        report = _read(app, backtest_id)
-        path = report.to_html(require_place(file))
+    from closingbell.cli.desk_access import desk, find_place
+    from closingbell.store.whole_file import written
+
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, out):
+        found = client.backtests.get(backtest_id).id
+        page = client.backtests.page(found)
+        with written(require_place(file)) as part:
+            part.write_text(page, encoding="utf-8")
     if as_json:
-        out.document({"id": report.id, "html": str(path)})
+        out.document({"id": found, "html": str(file)})
     else:
-        out.note(f"the page is {path}")
+        out.note(f"the page is {file}")
 
 
 @guarded
@@ -138,6 +158,8 @@ def trades(
     backtest_id: BacktestId,
     account: AccountName = None,
     symbol: Annotated[str | None, typer.Option("--symbol", help="Only of this symbol.")] = None,
+    url: ServiceUrl = None,
+    token_file: TokenFile = None,
     app_target: AppTarget = None,
     database: DatabaseAddress = None,
     as_json: AsJson = False,
@@ -145,11 +167,12 @@ def trades(
 ) -> None:
     """List a stored backtest's trades; with --json one document for each."""
     from closingbell.cli.backtest_shape import trade_shape
+    from closingbell.cli.desk_access import desk, find_place
     from closingbell.cli.output import Output
     from closingbell.core.clock import from_micros
 
-    with _stored(app_target, database, as_json) as (app, _):
-        report = _read(app, backtest_id)
+    with desk(find_place(url, token_file, app_target, database), as_json) as (client, _):
+        report = _report(client, backtest_id)
     found = [
         trade
         for trade in report.account(account).trades
@@ -203,9 +226,10 @@ def firings(
     from closingbell.cli.output import Output
     from closingbell.core.clock import from_micros
     from closingbell.simulation.figure_text import seconds_text
+    from closingbell.simulation.report import read_report
 
     with _stored(app_target, database, as_json) as (app, _):
-        report = _read(app, backtest_id)
+        report = read_report(app.store.backtests, backtest_id)
         out = Output(as_json, report.timezone)
         matching = (
             line
@@ -267,10 +291,11 @@ def _stored(
         yield app, Output(as_json, app.settings.timezone)
 
 
-def _read(app: App, backtest_id: str) -> Report:
-    from closingbell.simulation.report import read_report
+def _report(client: Client, backtest_id: str) -> Report:
+    from closingbell.simulation.report import report_of_document
 
-    return read_report(app.store.backtests, backtest_id)
+    found = client.backtests.get(backtest_id)
+    return report_of_document(found.id, found.report)
 
 
 def tell_report(report: Report, out: Output, html_file: Path | None) -> None:

@@ -334,6 +334,18 @@ def read_report(backtests: Backtests, backtest_id: str) -> Report:
     return report
 
 
+def report_of_document(backtest_id: str, document: Mapping[str, Any]) -> Report:
+    """Return the report that a service tells; its task ledger and output stay there.
+
+    Args:
+        backtest_id: of the backtest.
+        document: the values of its JSON text.
+    """
+    report = msgspec.json.decode(msgspec.json.encode(document), type=Report)
+    report.id = backtest_id
+    return report
+
+
 def stored_document(backtests: Backtests, backtest_id: str) -> bytes:
     """Return a stored report as the JSON text that it is kept as.
 

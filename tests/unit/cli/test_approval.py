@@ -54,7 +54,7 @@ def test_second_person_releases_a_run_and_a_worker_runs_it(
     held: str, command: Command, login: Login
 ) -> None:
     [waits] = command("run", "waiting", *ON_DESK, "--json").json["runs"]
-    assert (waits["id"], waits["needed"], waits["asked_by"].split("@")[0]) == (held, 1, "ana")
+    assert (waits["run_id"], waits["needed"], waits["asked_by"].split("@")[0]) == (held, 1, "ana")
     assert waits["decisions"][0]["verdict"] == "requested"
     refused = command("run", "approve", held, *ON_DESK)
     assert refused.code == 5
@@ -62,7 +62,7 @@ def test_second_person_releases_a_run_and_a_worker_runs_it(
     assert "a second person must decide" in refused.err
     login("ben")
     told = command("run", "approve", held[:30], *ON_DESK, "--reason", "checked", "--json").json
-    assert told == {"id": held, "state": "pending", "needed": 0}
+    assert (told["run_id"], told["state"], told["needed"]) == (held, "released", 0)
     assert command("worker", "desk", "--burst").code == 0
     shown = command("run", "show", held, *ON_DESK, "--json").json
     assert (shown["state"], shown["hold"]) == ("success", None)
@@ -87,7 +87,7 @@ def test_retry_at_the_command_line_asks_anew_without_the_app(
     login("ben")
     command("run", "reject", held, *ON_DESK, "--reason", "too large")
     told = command("run", "retry", held, *ON_DESK, "--json").json
-    assert told == {"id": held, "state": "scheduled", "hold": "approval"}
+    assert (told["id"], told["state"], told["hold"]) == (held, "scheduled", "approval")
     assert command("run", "approve", held, *ON_DESK).code == 5, "ben asked for it now"
     login("ana")
     assert command("run", "approve", held, *ON_DESK).code == 0
@@ -109,9 +109,9 @@ def test_decision_about_an_unknown_run_is_not_found(held: str, command: Command)
 def test_pages_of_waiting_runs_follow_each_other(held: str, command: Command) -> None:
     second = command("submit", "desk", "liquidate").out.strip()
     first = command("run", "waiting", *ON_DESK, "--json", "-n", "1").json
-    assert (first["runs"][0]["id"], first["next_after"]) == (held, held)
-    rest = command("run", "waiting", *ON_DESK, "--json", "--after", held).json
-    assert [run["id"] for run in rest["runs"]] == [second]
+    assert [run["run_id"] for run in first["runs"]] == [held]
+    rest = command("run", "waiting", *ON_DESK, "--json", "--after", first["next"]).json
+    assert [run["run_id"] for run in rest["runs"]] == [second]
 
 
 @pytest.mark.parametrize("how", [("--json",), ()], ids=["json", "text"])

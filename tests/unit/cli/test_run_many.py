@@ -21,7 +21,7 @@ def test_runs_are_found_by_one_line(drained: Path, command: Command) -> None:
     assert states(command, "-f", "-state:success,failed") == ["skipped"]
     assert states(command, "-f", "since:2020-01-01", "--state", "failed") == ["failed"]
     answer = command("runs", *ON_DESK, "--filter", "task:valuation", "-n", "1")
-    assert "more: --before" in answer.err
+    assert "more: --after" in answer.err
 
 
 @pytest.mark.parametrize(

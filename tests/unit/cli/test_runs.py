@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,18 +18,22 @@ def ids(command: Command, *filters: str) -> list[str]:
     return [run["id"] for run in found]
 
 
+def by_name(tasks: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {task["name"]: task for task in tasks}
+
+
 def test_runs_are_listed_newest_first_and_filtered(drained: Path, command: Command) -> None:
     answer = command("runs", *ON_DESK, "--json").json
     listed = [(run["task"], run["state"]) for run in answer["runs"]]
     assert listed == [("idle", "skipped"), ("valuation", "failed"), ("valuation", "success")]
-    assert answer["next_before"] is None
+    assert answer["next"] is None
     assert len(ids(command, "--task", "valuation")) == 2
     assert len(ids(command, "--state", "failed", "--state", "skipped")) == 2
 
 
 def test_pages_of_runs_follow_each_other_without_gaps(drained: Path, command: Command) -> None:
     first = command("runs", *ON_DESK, "--json", "-n", "2").json
-    second = ids(command, "-n", "2", "--before", first["next_before"])
+    second = ids(command, "-n", "2", "--after", first["next"])
     assert [run["id"] for run in first["runs"]] + second == ids(command)
 
 
@@ -105,16 +110,16 @@ def test_bursting_worker_says_what_it_drained(desk: Path, command: Command) -> N
 
 
 def test_tasks_are_told_with_and_without_a_target(drained: Path, command: Command) -> None:
-    with_target = command("tasks", "desk", "--json").json["tasks"]
+    with_target = by_name(command("tasks", "desk", "--json").json["tasks"])
     assert set(with_target) == {"valuation", "risk_scan", "idle"}
     # Both valuations ran beside each other: the status is that of the one that ended last.
     ended = command("runs", "--task", "valuation", *ON_DESK, "--json").json["runs"]
     last = max(ended, key=lambda run: run["finished_at"])["state"]
-    assert with_target["valuation"]["last_status"] == last
+    assert with_target["valuation"]["standing"]["last_status"] == last
     assert with_target["valuation"]["description"] == "Value the book."
-    without = command("tasks", *ON_DESK, "--json").json["tasks"]
+    without = by_name(command("tasks", *ON_DESK, "--json").json["tasks"])
     error = "ValueError: more than we hold" if last == "failed" else None
-    assert without["valuation"]["last_error"] == error
+    assert without["valuation"]["standing"]["last_error"] == error
 
 
 def test_database_that_is_not_there_is_a_store_error_and_is_not_made(

@@ -25,7 +25,7 @@ def test_same_key_makes_no_second_run(desk: Path, command: Command) -> None:
 def test_delayed_run_is_due_later(desk: Path, command: Command) -> None:
     assert command("submit", "desk", "idle", "--delay", "1h", "--json").json["state"] == "scheduled"
     at = command("submit", "desk", "idle", "--at", "2030-01-02T09:30", "--json").json["due_at"]
-    assert at == "2030-01-02T14:30:00+00:00", "naive means the app's zone"
+    assert at == "2030-01-02T14:30:00Z", "naive means the app's zone"
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def test_delayed_run_is_due_later(desk: Path, command: Command) -> None:
         (("desk", "valuation", "amount=[1]"), 2, "error[payload_mismatch]"),
         (("desk", "valuation", "amont=1"), 2, "error[payload_mismatch]"),
         (("desk", "valuation", "{"), 2, "error[invalid_submission]"),
-        (("desk", "idle", "--priority", "0"), 2, "error[invalid_submission]"),
-        (("desk", "idle", "--delay", "-5"), 2, "error[invalid_submission]"),
+        (("desk", "idle", "--priority", "0"), 2, "error[invalid_request]"),
+        (("desk", "idle", "--delay", "-5"), 2, "expected seconds"),
         (("desk", "idle", "--at", "tomorrow"), 2, "error[invalid_submission]"),
         (("desk",), 2, "a TASK after the target"),
         (("nowhere:app", "idle"), 2, "error[invalid_target]"),
@@ -57,7 +57,8 @@ def test_target_comes_from_the_environment(
 ) -> None:
     monkeypatch.setenv("CLOSINGBELL_APP", "desk:app")
     assert command("submit", "valuation", "amount=4").code == 0
-    assert command("runs", "--json").json["runs"][0]["payload"] == {"amount": 4}
+    run_id = command("runs", "--json").json["runs"][0]["id"]
+    assert command("run", "show", run_id, "--json").json["payload"] == {"amount": 4}
 
 
 def test_database_of_the_command_line_leads_over_the_apps_own(desk: Path, command: Command) -> None:
@@ -90,6 +91,6 @@ def test_event_starts_the_runs_whose_condition_it_meets(
     desk: Path, command: Command, change: str, started: int
 ) -> None:
     answer = command("event", "desk", "position_change", "symbol=IBM", f"change={change}", "--json")
-    assert len(answer.json["runs"]) == started
+    assert len(answer.json["run_ids"]) == started
     stored = command("events", "--database", "desk.db", "--json").json["events"]
     assert [(event["type"], event["runs"]) for event in stored] == [("position_change", started)]
