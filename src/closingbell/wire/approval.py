@@ -33,7 +33,7 @@ class DecisionInfo(BaseModel):
         return cls(**decision._asdict())
 
 
-class StandingInfo(BaseModel):
+class ApprovalStanding(BaseModel):
     """How far people have come with a run."""
 
     run_id: str
@@ -44,12 +44,12 @@ class StandingInfo(BaseModel):
     rejected_by: str | None
 
     @classmethod
-    def of(cls, run_id: str, standing: Standing) -> StandingInfo:
+    def of(cls, run_id: str, standing: Standing) -> ApprovalStanding:
         """Return a standing as the API tells it."""
         return cls(run_id=run_id, **standing._asdict())
 
 
-class ApprovalInfo(StandingInfo):
+class ApprovalInfo(ApprovalStanding):
     """A run that waits for people."""
 
     task: str

@@ -29,7 +29,7 @@ class BreakInfo(BaseModel):
     end: datetime
 
 
-class SessionInfo(BaseModel):
+class TradingSession(BaseModel):
     """One trading session."""
 
     date: date
@@ -63,5 +63,5 @@ class CalendarInfo(BaseModel):
     next_close_at: datetime | None
     first: date
     last: date
-    sessions: list[SessionInfo]
+    sessions: list[TradingSession]
     holidays: list[HolidayInfo]

@@ -31,7 +31,7 @@ class LimitInfo(BaseModel):
     memory_bytes: int
 
 
-class StandingInfo(BaseModel):
+class TaskStanding(BaseModel):
     """How a task stands."""
 
     running: int
@@ -72,4 +72,4 @@ class TaskInfo(BaseModel):
     payload: JsonObject = Field(default={}, description="what scheduled runs are given")
     retention_s: float | None = Field(default=None, description="null = the app's setting")
     explanation: str = Field(description="what starts it, in one sentence")
-    standing: StandingInfo
+    standing: TaskStanding

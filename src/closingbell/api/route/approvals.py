@@ -14,7 +14,7 @@ from closingbell.api.route.runs import RunId
 from closingbell.api.security.principal import needs
 from closingbell.app import App
 from closingbell.core.role import Role
-from closingbell.wire.approval import ApprovalInfo, Rejection, StandingInfo
+from closingbell.wire.approval import ApprovalInfo, ApprovalStanding, Rejection
 from closingbell.wire.page import Page
 from closingbell.wire.text import Because
 
@@ -49,9 +49,9 @@ def list_approvals(app: _App, limit: Limit = 100, after: After = None) -> Page[A
     dependencies=[needs(Role.OPERATOR)],
     responses=problems(404, 409, 415, 422),
 )
-def approve_run(run_id: RunId, app: _App, because: Because | None = None) -> StandingInfo:
+def approve_run(run_id: RunId, app: _App, because: Because | None = None) -> ApprovalStanding:
     """Agree, as the person that you are; when enough agree, it may be claimed."""
-    return StandingInfo.of(run_id, app.approve(run_id, because.reason if because else None))
+    return ApprovalStanding.of(run_id, app.approve(run_id, because.reason if because else None))
 
 
 @router.post(
@@ -61,6 +61,6 @@ def approve_run(run_id: RunId, app: _App, because: Because | None = None) -> Sta
     dependencies=[needs(Role.OPERATOR)],
     responses=problems(404, 409, 415, 422),
 )
-def reject_run(run_id: RunId, app: _App, rejection: Rejection) -> StandingInfo:
+def reject_run(run_id: RunId, app: _App, rejection: Rejection) -> ApprovalStanding:
     """End it as cancelled, with a reason for who asked for it."""
-    return StandingInfo.of(run_id, app.reject(run_id, rejection.reason))
+    return ApprovalStanding.of(run_id, app.reject(run_id, rejection.reason))

@@ -19,7 +19,7 @@ from closingbell.wire.calendar import (
     BreakInfo,
     CalendarInfo,
     HolidayInfo,
-    SessionInfo,
+    TradingSession,
     VenueInfo,
     VenueList,
 )
@@ -106,9 +106,9 @@ def _following(calendar: Calendar, now: datetime, edge: str) -> datetime | None:
         return None
 
 
-def _sessions(calendar: Calendar, low: date, high: date) -> list[SessionInfo]:
+def _sessions(calendar: Calendar, low: date, high: date) -> list[TradingSession]:
     return [
-        SessionInfo(
+        TradingSession(
             date=session.date,
             open_at=session.open_at,
             close_at=session.close_at,

@@ -26,8 +26,8 @@ from closingbell.wire.task import (
     DependencyInfo,
     LimitInfo,
     RetryInfo,
-    StandingInfo,
     TaskInfo,
+    TaskStanding,
 )
 from closingbell.wire.text import JsonObject
 
@@ -177,8 +177,8 @@ def _rate(rate: Rate) -> str:
     return units + weight + shared
 
 
-def _standing(row: Mapping[str, Any]) -> StandingInfo:
-    return StandingInfo(
+def _standing(row: Mapping[str, Any]) -> TaskStanding:
+    return TaskStanding(
         running=row["running"],
         last_run_at=row["last_run"],
         last_status=row["last_status"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from closingbell.client.asynchronous.transport import AsyncTransport
-from closingbell.wire.approval import ApprovalInfo, StandingInfo
+from closingbell.wire.approval import ApprovalInfo, ApprovalStanding
 from closingbell.wire.page import Page
 
 
@@ -25,16 +25,16 @@ class AsyncApprovals:
         values = {"limit": limit, "after": after}
         return await self._transport.get(("approvals",), Page[ApprovalInfo], values)
 
-    async def approve(self, run_id: str, reason: str | None = None) -> StandingInfo:
+    async def approve(self, run_id: str, reason: str | None = None) -> ApprovalStanding:
         """Release a run, as one of the persons who must agree.
 
         Raises:
             ApprovalRefused: the token is no person's, or that person may not.
         """
         values = {"reason": reason}
-        return await self._transport.post(("runs", run_id, "approve"), StandingInfo, values)
+        return await self._transport.post(("runs", run_id, "approve"), ApprovalStanding, values)
 
-    async def reject(self, run_id: str, reason: str) -> StandingInfo:
+    async def reject(self, run_id: str, reason: str) -> ApprovalStanding:
         """End a run before it begins."""
         values = {"reason": reason}
-        return await self._transport.post(("runs", run_id, "reject"), StandingInfo, values)
+        return await self._transport.post(("runs", run_id, "reject"), ApprovalStanding, values)
