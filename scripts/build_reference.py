@@ -515,6 +515,7 @@ def python_page() -> str:
     from closingbell import centre
     from closingbell.aio import AsyncApp
     from closingbell.app import App, create_app
+    from closingbell.client import Client
     from closingbell.core.clock import ScaledClock, SimulatedClock
     from closingbell.core.context import Context
     from closingbell.core.limit import Rate
@@ -568,7 +569,29 @@ The faces of the scheduler-centre document are `app.registry`, `app.scheduler`, 
 
 The same for async code: {", ".join(f"`{name}`" for name, _ in _public(AsyncApp))}.
 
-{chr(10).join(parts)}"""
+{chr(10).join(parts)}
+## A service elsewhere (`closingbell.client`)
+
+How to use it: [the Python client](../howto/use_the_client.md). `AsyncClient` has the same calls for async code, and `aclose`.
+
+### `Client{_signature(Client)}`
+
+{sentence(_first(Client))}
+
+{table(("Name", "Does"), [row for row in _members(Client) if not row[0].startswith("`__")])}
+{chr(10).join(_noun_section(name, noun) for name, noun in _client_nouns())}"""
+
+
+def _client_nouns() -> list[tuple[str, type]]:
+    """Return the nouns of the client by the name that it has for them."""
+    from closingbell.client import Client
+
+    with Client("http://127.0.0.1", token="") as client:
+        return [(name, type(noun)) for name, noun in vars(client).items() if name[0] != "_"]
+
+
+def _noun_section(name: str, noun: type) -> str:
+    return f"### `client.{name}`\n\n{sentence(_first(noun))}\n\n{table(('Call', 'Does'), _members(noun))}"
 
 
 def algorithm_page() -> str:
