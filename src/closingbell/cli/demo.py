@@ -68,9 +68,12 @@ def demo(
     out.note(f"look closer: closingbell runs --database {show.path}")
     if once or not sys.stdin.isatty():
         return
-    show.serve(
-        lambda address: out.note(f"the desk goes on in real time at {address}; Ctrl-C ends it")
-    )
+
+    def tell(address: str, way_in: str) -> None:
+        out.note(f"the desk goes on in real time at {address}; Ctrl-C ends it")
+        out.note(f"sign in once, within 15 minutes: {way_in}")
+
+    show.serve(tell)
 
 
 def _path(database: str | None) -> Path:

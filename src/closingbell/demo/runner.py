@@ -12,7 +12,6 @@ from closingbell.app import App
 from closingbell.core.clock import ScaledClock, SimulatedClock, SystemClock
 from closingbell.core.error import SettingError
 from closingbell.demo.desk import CHILDREN, STRATEGY, ZONE, make_desk
-from closingbell.demo.page import DeskPage
 from closingbell.demo.summary import summarise
 from closingbell.store.store import open_store
 
@@ -145,19 +144,25 @@ class Demo:
             folder=self.path.parent,
         )
 
-    def serve(self, told: Callable[[str], None]) -> None:
+    def serve(self, told: Callable[[str, str], None]) -> None:
         """Go on where the accelerated clock stopped, in real time, until Ctrl-C or SIGTERM.
 
         Args:
-            told: called with the address of the desk's page.
+            told: called with the address of the service, and with the one that signs in once.
         """
+        from closingbell.api.security.entrance import sign_in_address
+        from closingbell.api.server import ApiServer
+        from closingbell.core.role import Role
+
         clock = ScaledClock(self._reached, 1.0)
         app = make_desk(self.path, clock, **self._settings)
         try:
             for schedule in app.store.schedules.list_all():
                 app.store.schedules.resume(schedule["id"], schedule["next_fire_at"])
-            with DeskPage(app, self.page) as page:
-                told(page.address)
-                app.start(block=True)
+            app.start(block=False)
+            # A free port: the desk that somebody really runs may hold the usual one.
+            with ApiServer(app, port=0) as server:
+                told(server.url, sign_in_address(app, server.url, "visitor", Role.ADMIN))
+                app.await_stop()
         finally:
             app.stop()

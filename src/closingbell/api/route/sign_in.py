@@ -10,20 +10,25 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from closingbell.api.application import served_app
+from closingbell.api.desk_view import DeskView, desk_view
+from closingbell.api.front_page import front_page
 from closingbell.api.problem import status_of
+from closingbell.api.recent import RecentAnswers, recent_answers
+from closingbell.api.route.figures import get_overview
 from closingbell.api.security.authentication import client_address
 from closingbell.api.security.cookie import give_session, session_secret, take_session
 from closingbell.api.security.doorkeeper import Doorkeeper
 from closingbell.api.security.guard import doorkeeper_of
 from closingbell.api.security.origin import require_csrf
 from closingbell.api.security.page import (
-    front_page,
     icon,
     sign_in_page,
     signed_in_page,
     style_sheet,
 )
 from closingbell.api.security.principal import Principal
+from closingbell.app import App
 from closingbell.core.error import ProviderUnavailable, SignInRefused, TooManyRequests
 from closingbell.core.token import hash_of
 
@@ -33,16 +38,34 @@ _Keeper = Annotated[Doorkeeper, Depends(doorkeeper_of)]
 #: Longer forms are none of ours.
 _LONGEST_FORM = 10_000
 _DAY_S = 86_400
+#: What the front page shows at most.
+_MOST_ACCOUNTS, _LATEST_RUNS, _LATEST_BACKTESTS = 5, 15, 5
 
 
 @router.get("/")
-def front(keeper: _Keeper, request: Request) -> Response:
-    """Show who is signed in, or where to sign in."""
+def front(
+    keeper: _Keeper,
+    request: Request,
+    app: Annotated[App, Depends(served_app)],
+    view: Annotated[DeskView, Depends(desk_view)],
+    recent: Annotated[RecentAnswers, Depends(recent_answers)],
+) -> Response:
+    """Show how the desk stands, or where to sign in."""
     secret = session_secret(request, keeper.settings)
     principal = _signed_in(keeper, secret)
     if secret is None or principal is None:
         return RedirectResponse("/sign-in", 303)
-    return HTMLResponse(front_page(principal.name, principal.role, secret))
+    accounts = app.store.ledger.accounts()[:_MOST_ACCOUNTS]
+    shown = front_page(
+        principal.name,
+        principal.role,
+        secret,
+        get_overview(app, recent),
+        [view.portfolio(account.name) for account in accounts],
+        app.list_runs(limit=_LATEST_RUNS),
+        app.store.backtests.page(_LATEST_BACKTESTS, None),
+    )
+    return HTMLResponse(shown)
 
 
 @router.get("/sign-in.css")

@@ -1,12 +1,10 @@
-"""The pages of the door: sign in, be signed in, sign out. Plain HTML; no script, nothing inline."""
+"""The look of the service's own pages, and those of the door. Plain HTML: no script, nothing inline."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 from urllib.parse import quote, urlsplit
 
-from closingbell.api.security.origin import csrf_token
-from closingbell.core.role import Role
 from closingbell.simulation.page.markup import Content, tag
 
 _BELL = (
@@ -39,7 +37,7 @@ def sign_in_page(following: str, issuer: str | None, problem: str | None = None)
         name = urlsplit(issuer).hostname or issuer
         address = f"/oidc/start?next={quote(following, safe='')}"
         provider = tag("a", f"Sign in with {name}", href=address, class_="button plain")
-    return _page(
+    return page(
         "Sign in",
         tag("h1", "Sign in"),
         tag("p", "Show an API token to come in.", class_="muted"),
@@ -81,7 +79,7 @@ def signed_in_page(following: str) -> str:
 
     A redirect would still be the other site's doing, and the strict cookie would stay at home.
     """
-    return _page(
+    return page(
         "Signed in",
         tag("h1", "You are signed in"),
         tag("p", tag("a", "Go on", href=following)),
@@ -89,44 +87,29 @@ def signed_in_page(following: str) -> str:
     )
 
 
-def front_page(name: str, role: Role, secret: str) -> str:
-    """Return the page of somebody who is signed in.
+def page(
+    title: str,
+    *content: Content,
+    refresh_to: str | None = None,
+    refresh_s: int | None = None,
+    wide: bool = False,
+) -> str:
+    """Return a whole page in the look of the service.
 
     Args:
-        name: who.
-        role: what they may do.
-        secret: what their cookie holds.
+        title: of the browser's tab.
+        content: below the bell.
+        refresh_to: an own path to go on to at once.
+        refresh_s: ask for the page again after so many seconds.
+        wide: for tables; else as narrow as a form.
     """
-    return _page(
-        "Signed in",
-        tag("h1", name),
-        tag("p", f"You are signed in as {role.value}.", class_="muted"),
-        tag(
-            "p",
-            "The API is described at ",
-            tag("a", "/openapi.json", href="/openapi.json"),
-            "; how to use it is in the folder ",
-            tag("code", "docs"),
-            " of closingbell, and ",
-            tag("code", "closingbell --help"),
-            " lists the commands.",
-        ),
-        tag(
-            "form",
-            tag("input", type="hidden", name="csrf_token", value=csrf_token(secret)),
-            tag("button", "Sign out", type="submit", class_="plain"),
-            method="post",
-            action="/sign-out",
-        ),
-    )
-
-
-def _page(title: str, *content: Content, refresh_to: str | None = None) -> str:
     refresh = None
     if refresh_to is not None:
         refresh = tag("meta", http_equiv="refresh", content=f"0; url={refresh_to}")
+    elif refresh_s is not None:
+        refresh = tag("meta", http_equiv="refresh", content=str(refresh_s))
     bell = tag("svg", tag("path", d=_BELL), viewBox="0 0 24 24", class_="bell", aria_hidden="true")
-    page = tag(
+    whole = tag(
         "html",
         tag(
             "head",
@@ -138,7 +121,15 @@ def _page(title: str, *content: Content, refresh_to: str | None = None) -> str:
             tag("link", rel="stylesheet", href="/sign-in.css"),
             tag("link", rel="icon", type="image/svg+xml", href="/sign-in.svg"),
         ),
-        tag("body", tag("main", tag("div", bell, "closingbell", class_="brand"), content)),
+        tag(
+            "body",
+            tag(
+                "main",
+                tag("div", bell, "closingbell", class_="brand"),
+                content,
+                class_="wide" if wide else None,
+            ),
+        ),
         lang="en",
     )
-    return f"<!doctype html>\n{page}\n"
+    return f"<!doctype html>\n{whole}\n"
