@@ -270,6 +270,7 @@ def _use_everything(client: Client, service: Service) -> None:
     last = client.runs.submit("scan", delay_s=3_600)
     client.runs.cancel(last.id, "not wanted")
     client.runs.page()
+    assert client.runs.find(run.id[:31]) == run.id
     client.runs.explain(run.id)
     client.runs.history(run.id)
     list(client.runs.logs(run.id))

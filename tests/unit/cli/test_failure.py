@@ -6,14 +6,20 @@ import pytest
 
 from closingbell.cli.failure import ExitCode, exit_code_of, guarded
 from closingbell.core.error import (
+    Forbidden,
+    InvalidRequest,
     InvalidTransition,
+    NotSignedIn,
     PayloadMismatch,
     RunNotFinished,
     SchemaMismatch,
+    ServiceUnreachable,
     SettingError,
+    SignInRefused,
     StoreUnavailable,
     TargetError,
     TaskFailed,
+    TooManyRequests,
     UnknownRun,
     UnknownTask,
 )
@@ -30,6 +36,12 @@ from closingbell.core.error import (
         (StoreUnavailable("gone"), ExitCode.STORE),
         (SchemaMismatch("9", "1", "newer"), ExitCode.STORE),
         (InvalidTransition("1", "success", "cancelled"), ExitCode.CONFLICT),
+        (ServiceUnreachable("https://desk.example", "refused"), ExitCode.SERVICE),
+        (TooManyRequests("sign-ins", 3.0), ExitCode.SERVICE),
+        (NotSignedIn("/api/v1/runs"), ExitCode.NOT_ALLOWED),
+        (SignInRefused("this token is unknown"), ExitCode.NOT_ALLOWED),
+        (Forbidden("ana", "viewer", "operator"), ExitCode.NOT_ALLOWED),
+        (InvalidRequest([("body.priority", "too large")]), ExitCode.USAGE),
         (RunNotFinished("1", "running", 3.0), ExitCode.FAILED),
         (TaskFailed("1", "scan", {}), ExitCode.FAILED),
         (RuntimeError("what"), ExitCode.FAILED),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from closingbell.cli.access import opened
+from closingbell.cli.desk_access import inner_client
+from closingbell.cli.target import load_app
+from closingbell.wire.schedule import ScheduleRequest, TriggerWords
 from tests.unit.cli.conftest import Command
 
 ON_DESK = ("--database", "desk.db")
@@ -16,7 +20,7 @@ def test_next_firings_are_explained_without_a_database(desk: Path, command: Comm
     )  # fmt: skip
     assert answer.code == 0
     (schedule,) = answer.json["schedules"]
-    told = [(line["fire_at"], line["local"], line["why"]) for line in schedule["next"]]
+    told = [(line["fire_at"], line["local"], line["explanation"]) for line in schedule["next"]]
     assert told[0] == (None, "2012-11-22", "no firing: XNYS holiday (Thanksgiving)")
     assert told[1][0] == "2012-11-23T17:45:00+00:00"
     assert "early close 13:00" in told[1][2]
@@ -48,8 +52,8 @@ def test_next_firings_of_a_blackout_and_a_start_are_told(desk: Path, command: Co
     assert [line["fire_at"] and line["fire_at"][11:16] for line in lines] == [
         "12:00", None, None, "15:00", "16:00", None,
     ]  # fmt: skip
-    assert "blackout 13:00-15:00" in lines[1]["why"]
-    assert "ends at" in lines[-1]["why"]
+    assert "blackout 13:00-15:00" in lines[1]["explanation"]
+    assert "ends at" in lines[-1]["explanation"]
 
 
 def test_task_without_a_schedule_is_told_and_an_unknown_one_is_not_found(
@@ -65,7 +69,7 @@ def test_task_without_a_schedule_is_told_and_an_unknown_one_is_not_found(
 
 def test_schedule_is_listed_paused_and_resumed(drained: Path, command: Command) -> None:
     (listed,) = command("schedule", "list", *ON_DESK, "--json").json["schedules"]
-    assert listed["describes"] == "15 minutes before the close of every XNYS session"
+    assert listed["when"] == "15 minutes before the close of every XNYS session"
     pause = command(
         "schedule", "pause", "valuation", *ON_DESK, "--reason", "migration",
         "--until", "2030-01-01T00:00+00:00",
@@ -79,10 +83,26 @@ def test_schedule_is_listed_paused_and_resumed(drained: Path, command: Command) 
     assert resumed["paused_at"] is None
 
 
-def test_removed_schedule_is_gone_and_its_runs_stay(drained: Path, command: Command) -> None:
-    assert command("schedule", "remove", "valuation", *ON_DESK).code == 0
-    assert command("schedule", "list", *ON_DESK, "--json").json == {"schedules": []}
+def test_schedule_of_code_is_not_removed_and_one_made_by_hand_is(
+    drained: Path, command: Command
+) -> None:
+    refused = command("schedule", "remove", "valuation", "--app", "desk")
+    assert refused.code == 5
+    assert "error[declared_in_code]" in refused.err
+    with opened(load_app("desk")) as app, inner_client(app) as client:
+        hourly = ScheduleRequest(id="hourly", task="idle", trigger=TriggerWords(interval="1h"))
+        client.schedules.create(hourly)
+    assert command("schedule", "remove", "hourly", *ON_DESK).code == 0
+    (left,) = command("schedule", "list", *ON_DESK, "--json").json["schedules"]
+    assert left["id"] == "valuation"
     assert len(command("runs", *ON_DESK, "--json").json["runs"]) == 3
+
+
+def test_schedule_is_run_now_beside_its_firings(drained: Path, command: Command) -> None:
+    answer = command("schedule", "run-now", "valuation", "--app", "desk", "--reason", "late news")
+    assert answer.code == 0, answer.err
+    run = command("run", "show", answer.out.strip(), *ON_DESK, "--json").json
+    assert (run["task"], run["schedule_id"], run["state"]) == ("valuation", "valuation", "pending")
 
 
 def test_unknown_schedule_is_not_found_by_any_verb(drained: Path, command: Command) -> None:
