@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Response
 
-from closingbell.api.application import PREFIX, served_app
+from closingbell.api.application import served_app
+from closingbell.api.location import location
 from closingbell.api.parameter import PathText
 from closingbell.api.problem import problems
 from closingbell.api.security.principal import needs
@@ -62,7 +63,7 @@ def create_alert_rule(request: AlertRuleRequest, app: _App, response: Response) 
     """Store a rule; it is in force within seconds."""
     rule = read_alert_rule(request.fields(None), app.settings.timezone)
     stored = app.store.alert_rules.create(rule, app.clock.micros(), request.reason)
-    response.headers["Location"] = f"{PREFIX}/alert-rules/{rule.id}"
+    response.headers["Location"] = location("alert-rules", rule.id)
     return _told(stored, response)
 
 

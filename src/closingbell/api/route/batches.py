@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 
-from closingbell.api.application import PREFIX, served_app
+from closingbell.api.application import served_app
+from closingbell.api.location import location
 from closingbell.api.page_token import make_page_token, read_page_token
 from closingbell.api.parameter import After, Limit
 from closingbell.api.problem import problems
@@ -58,7 +59,7 @@ def submit_batch(request: BatchRequest, app: _App, response: Response) -> Any:
         batch = app.machinery.intake.submit_batch(
             task, request.payloads, request.name or request.task, options
         )
-    response.headers["Location"] = f"{PREFIX}/batches/{batch.id}"
+    response.headers["Location"] = location("batches", batch.id)
     return BatchInfo.of(batch)
 
 

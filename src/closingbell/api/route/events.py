@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from closingbell.api.application import PREFIX, served_app
+from closingbell.api.application import served_app
+from closingbell.api.location import location
 from closingbell.api.page_token import make_page_token, read_page_token
 from closingbell.api.parameter import After, Limit, QueryText
 from closingbell.api.problem import problems
@@ -126,7 +127,7 @@ def create_event_trigger(
         trigger = book.add_event_trigger(
             request.task, request.event_type, request.where, request.payload, request.priority
         )
-    response.headers["Location"] = f"{PREFIX}/event-triggers/{trigger.id}"
+    response.headers["Location"] = location("event-triggers", trigger.id)
     return _info(app.store.event_book.trigger(trigger.id), app, book, app.store.masks.all())
 
 

@@ -58,7 +58,7 @@ async def get_run_logs(
     app: _App,
     limit: Limit = 100,
     after: After = None,
-    accept: Annotated[str, Header(max_length=1_000)] = "",
+    accept: Annotated[str, Header(max_length=1_000, include_in_schema=False)] = "",
     last_event_id: Annotated[
         str | None, Header(description="the id of the last event that you have", max_length=100)
     ] = None,

@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from closingbell.api.application import PREFIX, served_app
+from closingbell.api.application import served_app
+from closingbell.api.location import location
 from closingbell.api.page_token import make_page_token, read_page_token
 from closingbell.api.problem import problem_response, problems
 from closingbell.api.security.principal import needs
@@ -99,7 +100,7 @@ def _made(run: RunSummaryInfo, status: int) -> Response:
     return Response(
         run.model_dump_json(by_alias=True),
         status,
-        {"Location": f"{PREFIX}/runs/{run.id}"},
+        {"Location": location("runs", run.id)},
         "application/json",
     )
 

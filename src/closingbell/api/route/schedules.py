@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
-from closingbell.api.application import PREFIX, served_app
+from closingbell.api.application import served_app
+from closingbell.api.location import location
 from closingbell.api.page_token import make_page_token, read_page_token
 from closingbell.api.parameter import After, Limit, QueryText
 from closingbell.api.problem import problems
@@ -120,7 +121,7 @@ def create_schedule(
         # A request with a key may be the second sending of one whose answer was lost.
         if getattr(whole.state, "request_key", None) is None or not book.holds(schedule):
             raise
-    response.headers["Location"] = f"{PREFIX}/schedules/{schedule.id}"
+    response.headers["Location"] = location("schedules", schedule.id)
     return _told(schedule.id, app, response)
 
 
@@ -199,7 +200,7 @@ def run_schedule_now(
     Its `requested_by` says who asked; the overlap policy counts it like any other run.
     """
     run_id = ScheduleBook(app).run_now(schedule_id, None if request is None else request.reason)
-    response.headers["Location"] = f"{PREFIX}/runs/{run_id}"
+    response.headers["Location"] = location("runs", run_id)
     run = app.get_run(run_id)
     masked = app.store.masks.all().get(run.task, ())
     return RunInfo.whole(run, masked, app.machinery.explain_run(run_id))

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from closingbell.api.application import PREFIX, served_app
+from closingbell.api.application import served_app
+from closingbell.api.location import location
 from closingbell.api.page_token import make_page_token, read_page_token
 from closingbell.api.problem import problems
 from closingbell.api.security.principal import needs
@@ -71,7 +72,7 @@ def create_token(app: _App, asked: TokenRequest, response: Response) -> NewToken
         owner=None if asked.owner is None else require_name("owner", asked.owner),
         expires_at=None if lasts_s is None else now + round(lasts_s * 1_000_000),
     )
-    response.headers["Location"] = f"{PREFIX}/tokens/{token.id}"
+    response.headers["Location"] = location("tokens", token.id)
     return NewToken(**_info(stored, now).model_dump(), token=token.text)
 
 
