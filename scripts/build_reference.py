@@ -417,7 +417,8 @@ and `--json` are what stays.
 - `runs.cause`: `submit`, `schedule`, `event`, `after`, `retry` (somebody let an ended run run again),
   `elsewhere` (a result that was reported by `app.monitor.track_task_execution`).
 - `alerts.type`: `task_failure`, `long_execution`, `task_alert` for what a task sends itself, `desk_failure` when market
-  data or a broker's news cannot pass the desk, `event_refused` when a fact does not fit a task that it should start.
+  data or a broker's news cannot pass the desk, `event_refused` when a fact does not fit a task that it should
+  start, `archive_failed` while what is old cannot be archived.
 - `workers.state`: `alive`, `stopped`, `dead`.
 - `run_logs.stream`: `stdout`, `stderr`, `log`.
 - `desk_orders.state` and `desk_order_history.state`: `new` (stored; perhaps sent, perhaps not), `open`, and then `filled`,

@@ -237,6 +237,7 @@ class Machinery:
             on_due=self._due,
             on_hint=self._hint,
             on_lost=self._renew,
+            on_archived=self._archived,
         )
 
     def _renew(self, _reason: str) -> None:
@@ -332,8 +333,9 @@ class Machinery:
         call: Any,
         data: dict[str, Any],
         kind: str = "task_alert",
+        about: str | None = None,
     ) -> None:
-        """Store an alert that a task sends, or of another kind."""
+        """Store an alert that a task sends, or of another kind; `about` as `alerts.put` has it."""
         self.store.alerts.put(
             self._ids.next(),
             kind,
@@ -343,8 +345,17 @@ class Machinery:
             task=None if call is None else call.claim.task,
             run_id=None if call is None else call.claim.id,
             data=data,
+            about=about,
         )
         self.alert_watch.wake()
+
+    def _archived(self, root: str, problem: Exception | None) -> None:
+        """Alert people of an archive that does not work, until it works again."""
+        kind = "archive_failed"
+        if problem is not None:
+            self.raise_alert(str(problem), "ERROR", None, {"archive": root}, kind, about=root)
+        elif self.store.alerts.end(kind, root, self.clock.micros()):
+            self.alert_watch.wake()
 
     def wake_scheduler(self) -> None:
         """Say that schedules changed."""

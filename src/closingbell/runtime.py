@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from closingbell.archiver import Archiver
 from closingbell.core.call import Call
 from closingbell.core.clock import Clock
 from closingbell.core.limit import Room
@@ -66,6 +67,7 @@ class WorkerRuntime:
         on_due: Callable[[int], None],
         on_hint: Callable[[], None],
         on_lost: Callable[[str], None],
+        on_archived: Callable[[str, Exception | None], None],
     ) -> None:
         self._store = store
         self._registry = registry
@@ -106,8 +108,8 @@ class WorkerRuntime:
         )
         self._guardian: Any = None
         self._upkeep: Upkeep | None = None
-        self._archiver: threading.Thread | None = None
-        self._halting = threading.Event()
+        #: Archives what is old, where the setting `archive` says where to.
+        self.archiver = self._make_archiver(on_archived)
 
     def _make_executors(self) -> dict[str, Executor]:
         from closingbell.executor.asynchronous import AsyncExecutor
@@ -264,11 +266,10 @@ class WorkerRuntime:
         self._recorder.flush()
 
     def _halt(self) -> None:
-        self._halting.set()
         if self._upkeep is not None:
             self._upkeep.stop()
-        if self._archiver is not None:
-            self._archiver.join(timeout=10)
+        if self.archiver is not None:
+            self.archiver.stop()
         if self._guardian is not None:
             self._guardian.stop()
         for executor in self._executors.values():
@@ -292,8 +293,8 @@ class WorkerRuntime:
 
     def _prune(self) -> bool:
         """Delete what is old, for a moment; return whether there is more."""
-        if self._settings.archive is not None:
-            self._archive(self._settings.archive)
+        if self.archiver is not None:
+            self.archiver.begin()
             return False
         settings, retention = self._settings, self._store.retention
         now = self._clock.micros()
@@ -311,33 +312,37 @@ class WorkerRuntime:
         self._prune_rest({"events": kept, "alerts": kept, "firings": ticks}, now)
         return False
 
-    def _archive(self, root: str) -> None:
-        """Archive and prune on a thread of its own: an object store may be slow, a lease may not."""
-        if self._archiver is not None and self._archiver.is_alive():
-            return
+    def _make_archiver(
+        self, on_archived: Callable[[str, Exception | None], None]
+    ) -> Archiver | None:
+        settings, clock = self._settings, self._clock
+        if settings.archive is None:
+            return None
         from closingbell.store.archive import Cut
 
-        settings, now = self._settings, self._clock.micros()
-        kept = now - round(settings.retention_s * 1_000_000)
-        ticks = now - round(settings.firing_retention_s * 1_000_000)
-        own = {
-            task.name: now - task.retention // timedelta(microseconds=1)
-            for task in self._registry
-            if task.retention is not None
-        }
+        def cut() -> Cut:
+            now = clock.micros()
+            own = {
+                task.name: now - task.retention // timedelta(microseconds=1)
+                for task in self._registry
+                if task.retention is not None
+            }
+            kept = now - round(settings.retention_s * 1_000_000)
+            return Cut(own, kept, now - round(settings.firing_retention_s * 1_000_000))
 
-        def archive() -> None:
-            try:
-                cut = Cut(own, kept, ticks)
-                self._store.archive.archive(root, cut, lambda: not self._halting.is_set())
-                if not self._halting.is_set():
-                    # What is archived is gone by now; days that are not whole stay with the rest.
-                    self._prune_rest({"events": 0, "alerts": 0, "firings": 0, "batches": kept}, now)
-            except Exception as problem:
-                _log.error("%s; it will be tried again in a minute", problem)
+        def prune_rest() -> None:
+            # What is archived is gone by now; days that are not whole stay with the rest.
+            now = clock.micros()
+            kept = now - round(settings.retention_s * 1_000_000)
+            self._prune_rest({"events": 0, "alerts": 0, "firings": 0, "batches": kept}, now)
 
-        self._archiver = threading.Thread(target=archive, name="closingbell-archive", daemon=True)
-        self._archiver.start()
+        return Archiver(
+            store=self._store,
+            root=settings.archive,
+            cut=cut,
+            prune_rest=prune_rest,
+            on_archived=on_archived,
+        )
 
     def _prune_rest(self, before: Mapping[str, int], now: int) -> None:
         self._store.retention.prune_facts(before, now)

@@ -113,6 +113,16 @@ KINDS: dict[str, AlertKind] = {
             ends=False,
         ),
         AlertKind(
+            name="archive_failed",
+            meaning="What is old could not be archived (setting `archive`), and so nothing is "
+            "pruned. It is cleared as soon as the archive works again.",
+            advice="Make the folder or the object store reachable and writable, with room.",
+            thresholds=_RAISED,
+            is_raised=True,
+            # The archive sees its end itself; a rule has no say in it.
+            ends=False,
+        ),
+        AlertKind(
             name="overdue",
             meaning="A run has not started, or a schedule has not fired, `for_s` after it was due.",
             advice="See whether workers and a scheduler are alive, and have free slots.",

@@ -137,7 +137,7 @@ class StoredAlerts:
             earlier = and_(alerts.c.raised_at == at, alerts.c.id < last)
             query = query.where(alerts.c.raised_at <= at)
             query = query.where(or_(alerts.c.raised_at < at, earlier))
-        return self._all(query.limit(limit))
+        return self._all(query, limit)
 
     def next_step(self) -> int | None:
         """Return when an alert is to be looked at; 0 = at once, None = never."""
@@ -264,6 +264,20 @@ class StoredAlerts:
                     connection, "alerts.cleared", "alerts", kind or "all", after=named
                 )
             return len(cleared)
+
+    def end(self, kind: str, about: str, now: int) -> bool:
+        """Clear the open alert of a cause that `put` was told of and that is over.
+
+        Returns:
+            Whether there was one.
+        """
+        which = alerts.c.subject == subject_of(kind, about)
+        with self._database.reading() as connection:
+            still = select(alerts.c.id).where(which, alerts.c.cleared_at.is_(None))
+            if connection.execute(still).first() is None:
+                return False
+        with self._database.writing(news=True) as connection:
+            return bool(_clear(connection, which, now, SYSTEM))
 
     # --- what a plan does ------------------------------------------------------------------
 
