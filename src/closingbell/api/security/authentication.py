@@ -69,7 +69,9 @@ class Authentication:
 
     async def _of_bearer(self, connection: HTTPConnection, authorization: str) -> Principal:
         scheme, _, text = authorization.partition(" ")
-        text = text.strip() if scheme.lower() == "bearer" else ""
+        # Of two, a proxy may have looked at the other one.
+        alone = len(connection.headers.getlist("authorization")) == 1
+        text = text.strip() if alone and scheme.lower() == "bearer" else ""
         principal = self._doorkeeper.remembered(text)
         if principal is None and text:
             principal = await run_in_threadpool(self._doorkeeper.token, text)
@@ -80,7 +82,7 @@ class Authentication:
             problem = SignInRefused(
                 "this token is unknown, expired or revoked"
                 if text
-                else "the header Authorization is not 'Bearer' and a token"
+                else "the header Authorization is not 'Bearer' and a token, once"
             )
             self._doorkeeper.refused(address, problem)
             raise problem
