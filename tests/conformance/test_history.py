@@ -152,14 +152,16 @@ def test_counts_and_running_lanes_say_what_is_there(desk: Desk) -> None:
 def test_last_ended_is_the_run_that_ended_last(desk: Desk) -> None:
     first = _ended(desk, 1)[0]
     last = _ended(desk, 1, "failed")[0]
-    found, good = (
-        desk.store.runs.last_ended("risk_scan"),
-        desk.store.runs.last_ended("risk_scan", "success"),
-    )
-    assert found is not None
+    good = desk.store.runs.last_ended("risk_scan", "success")
     assert good is not None
-    assert (found["id"], good["id"]) == (last, first)
-    assert desk.store.runs.last_ended("nobody") is None
+    assert good["id"] == first
+    assert desk.store.runs.last_ended("nobody", "success") is None
+    standing = desk.store.history.standing(["risk_scan", "nobody"])
+    assert list(standing) == ["risk_scan"]
+    found = standing["risk_scan"]
+    assert found.last is not None
+    assert (found.last.id, found.last.state) == (last, "failed")
+    assert found.succeeded_at == good["finished_at"]
 
 
 def test_cancel_ended_or_unknown_run_is_refused(desk: Desk) -> None:

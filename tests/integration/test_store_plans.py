@@ -277,6 +277,7 @@ _VERBS: dict[str, tuple[Callable[[Watched], Any], set[str]]] = {
     "get": (lambda w: w.store.runs.get(_ENDED), set()),
     "states": (lambda w: w.store.runs.states([_ENDED, _id(7)]), set()),
     "last ended": (lambda w: w.store.runs.last_ended("task-3", "success"), {"runs_finished"}),
+    "standing": (lambda w: w.store.history.standing(["task-3", "task-4"]), {"runs_finished"}),
     "failures": (
         lambda w: w.store.failures.open(limit=50),
         {"runs_not_successful", "runs_retrying"},

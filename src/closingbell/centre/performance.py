@@ -104,11 +104,12 @@ def _rest(figures: Figures) -> dict[str, Any]:
 
 def _times(sketch: Sketch) -> list[tuple[str, float]]:
     """Return the names and values of a sketch's times, in seconds."""
+    p50, p95, p99 = sketch.quantiles(0.50, 0.95, 0.99)
     return [
         ("avg", sketch.mean / _SECOND),
         ("min", sketch.least / _SECOND),
         ("max", sketch.greatest / _SECOND),
-        ("p50", sketch.quantile(0.50) / _SECOND),
-        ("p95", sketch.quantile(0.95) / _SECOND),
-        ("p99", sketch.quantile(0.99) / _SECOND),
+        ("p50", p50 / _SECOND),
+        ("p95", p95 / _SECOND),
+        ("p99", p99 / _SECOND),
     ]

@@ -17,6 +17,8 @@ _SECOND = 1_000_000
 MOST = 500
 #: Upper bounds of the histograms' buckets, in seconds.
 BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3_600)
+_BOUNDS_US = tuple(round(bound * _SECOND) for bound in BOUNDS)
+_BOUND_NAMES = tuple(repr(float(bound)) for bound in BOUNDS)
 
 
 class Waiting(NamedTuple):
@@ -259,10 +261,8 @@ def _of_figures(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _buckets(sketch: Sketch) -> list[tuple[str, float]]:
-    below = [
-        (repr(float(bound)), float(sketch.count_up_to(round(bound * _SECOND)))) for bound in BOUNDS
-    ]
-    return [*below, ("+Inf", float(sketch.count))]
+    counts = map(float, sketch.counts_up_to(*_BOUNDS_US))
+    return [*zip(_BOUND_NAMES, counts, strict=True), ("+Inf", float(sketch.count))]
 
 
 def _of_queue(snapshot: Snapshot) -> Iterator[Metric]:

@@ -12,8 +12,9 @@ bins need to be collapsed: up to 2**63 there are 2,184 of them.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from itertools import accumulate
 from math import log
 
 from closingbell.monitor.varint import read_number, write_number
@@ -106,6 +107,19 @@ class Sketch:
         Raises:
             ValueError: the fraction is not from 0 to 1.
         """
+        return self.quantiles(fraction)[0]
+
+    def quantiles(self, *fractions: float) -> list[float]:
+        """Return several quantiles; see `quantile`.
+
+        Raises:
+            ValueError: a fraction is not from 0 to 1.
+        """
+        indexes = sorted(self._bins)
+        seen = list(accumulate([self._bins[index] for index in indexes]))
+        return [self._quantile(fraction, indexes, seen) for fraction in fractions]
+
+    def _quantile(self, fraction: float, indexes: list[int], seen: list[int]) -> float:
         if not 0 <= fraction <= 1:
             raise ValueError(f"a fraction is from 0 to 1, not {fraction}")
         if not self.count:
@@ -115,21 +129,25 @@ class Sketch:
             return float(self.least)
         if rank == self.count - 1:
             return float(self.greatest)
-        seen = 0
-        for index in sorted(self._bins):
-            seen += self._bins[index]
-            if seen > rank:
-                return min(max(_middle_of(index), float(self.least)), float(self.greatest))
-        raise AssertionError("bins hold fewer values than were counted")
+        middle = _middle_of(indexes[bisect_right(seen, rank)])
+        return min(max(middle, float(self.least)), float(self.greatest))
 
     def count_up_to(self, value: int) -> int:
         """Return how many values are at most `value`; some up to 2 % above it may be among them."""
-        if value >= self.greatest:
-            return self.count
-        if value < self.least:
-            return 0
-        last = _bin_of(value)
-        return sum(count for index, count in self._bins.items() if index <= last)
+        return self.counts_up_to(value)[0]
+
+    def counts_up_to(self, *values: int) -> list[int]:
+        """Return as many counts; see `count_up_to`."""
+        indexes = sorted(self._bins)
+        seen = list(accumulate((self._bins[index] for index in indexes), initial=0))
+        return [
+            self.count
+            if value >= self.greatest
+            else 0
+            if value < self.least
+            else seen[bisect_right(indexes, _bin_of(value))]
+            for value in values
+        ]
 
     def write(self, out: bytearray) -> None:
         """Append the sketch's bytes, a few for each bin in use; `read` reads them."""
@@ -166,6 +184,14 @@ class Sketch:
         left, at = read_number(data, at)
         bins, index = self._bins, _ZERO
         known = bins.get
+        end = at + 2 * left
+        plain = data[at:end]
+        if len(plain) == 2 * left and plain.isascii():
+            # Every number takes one byte, as nearly always.
+            for above, number in zip(accumulate(plain[::2]), plain[1::2], strict=True):
+                index = _ZERO + above
+                bins[index] = known(index, 0) + number
+            at, left = end, 0
         try:
             for _ in range(left):
                 # Nearly all numbers here take one byte.

@@ -40,7 +40,7 @@ class Span(NamedTuple):
 class FigureReader(Protocol):
     """Where figures are kept, to be read."""
 
-    def read(self, span: Span, task: str | None = None) -> Sequence[tuple[str, bytes]]:
+    def read(self, span: Span, tasks: Sequence[str] | None = None) -> Sequence[tuple[str, bytes]]:
         """Return the task and the encoded figures of each row in a span, `TOTAL` on demand only."""
         ...
 
@@ -70,19 +70,25 @@ def spans_of(since: int, now: int) -> list[Span]:
 
 
 def read_figures(
-    reader: FigureReader, now: int, task: str | None = None, window_us: int | None = None
+    reader: FigureReader,
+    now: int,
+    task: str | Sequence[str] | None = None,
+    window_us: int | None = None,
 ) -> dict[str, Figures]:
     """Return the figures of each task in the window that ends now.
 
     Args:
         reader: where they are kept.
         now: the desk's time.
-        task: only this task's.
+        task: only this task's, or these tasks'.
         window_us: how far back, in microseconds; None = since ever. See `spans_of`.
     """
     spans = [Span(EVER, 0, None)] if window_us is None else spans_of(now - window_us, now)
+    tasks = [task] if isinstance(task, str) else task
     found: dict[str, Figures] = {}
     for span in spans:
-        for name, data in reader.read(span, task):
-            found.setdefault(name, Figures()).take(data)
+        for name, data in reader.read(span, tasks):
+            if name not in found:
+                found[name] = Figures()
+            found[name].take(data)
     return dict(sorted(found.items()))

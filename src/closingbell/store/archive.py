@@ -25,15 +25,14 @@ from closingbell.store.archive_rows import (
     Kind,
     Row,
     arrow_schema,
-    newest_of,
     pages,
     prune,
 )
 from closingbell.store.archive_schema import archives
 from closingbell.store.database import Database
+from closingbell.store.ended import ended, ended_tasks, newest_of
 from closingbell.store.holding import Holding
 from closingbell.store.masks import StoredMasks
-from closingbell.store.retention import ended_tasks
 from closingbell.store.schema import facts, runs
 
 #: A file holds so many rows at most.
@@ -163,7 +162,7 @@ class StoredArchive:
                 parts = [
                     and_(
                         runs.c.task == task,
-                        runs.c.finished_at.is_not(None),
+                        ended(),
                         runs.c.finished_at < cut.runs.get(task, cut.others),
                         # The run of a task that ended last is kept for ever.
                         runs.c.finished_at < newest_of(task),

@@ -23,7 +23,6 @@ from sqlalchemy import (
     Table,
     and_,
     delete,
-    func,
     or_,
     select,
 )
@@ -197,12 +196,3 @@ def prune(connection: Connection, kind: Kind, rows: Sequence[Row]) -> int:
         for table in (attempts, run_logs, dismissals, approvals):
             connection.execute(delete(table).where(table.c.run_id.in_(same)))
     return connection.execute(delete(kind.table).where(key.in_(same))).rowcount
-
-
-def newest_of(task: str) -> Any:
-    """Return, as SQL, when the run of a task ended that is kept for ever."""
-    return (
-        select(func.max(runs.c.finished_at))
-        .where(runs.c.task == task, runs.c.finished_at.is_not(None))
-        .scalar_subquery()
-    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, Select, func, select, text
+from sqlalchemy import Column, Connection, Select, func, select
 
 from closingbell.store.audit_schema import audit_records
 from closingbell.store.database import Database
+from closingbell.store.ended import newest
 from closingbell.store.schema import (
     alerts,
     event_triggers,
@@ -83,22 +84,6 @@ _RECORD = (
     audit_records.c.action,
     audit_records.c.target_kind,
     audit_records.c.target_id,
-)
-
-# Each task's name is one step in an index, and so is when its latest run ended.
-_ENDED_LAST = text(
-    """
-    WITH RECURSIVE names(task) AS (
-        SELECT min(task) FROM runs
-        UNION ALL
-        SELECT (SELECT min(task) FROM runs WHERE task > names.task)
-        FROM names WHERE names.task IS NOT NULL
-    )
-    SELECT task, (
-        SELECT max(finished_at) FROM runs
-        WHERE runs.task = names.task AND finished_at IS NOT NULL
-    ) FROM names WHERE task IS NOT NULL
-    """
 )
 
 
@@ -232,6 +217,7 @@ class StoredChanges:
 
 
 _MARK = (runs.c.id, runs.c.fence, runs.c.state, runs.c.hold, runs.c.cancel_requested_at)
+_END = (runs.c.task, runs.c.state, runs.c.finished_at)
 _RUNNING = select(*_MARK).where(runs.c.state == literal("running")).order_by(runs.c.worker_id)
 _RETRYING = (
     select(*_MARK)
@@ -255,11 +241,11 @@ def _new_runs(since: int, now: int) -> Select[Any]:
 
 def _ended(connection: Connection, since: int, most: int) -> list[RunMark]:
     found: list[RunMark] = []
-    for task, ended_at in connection.execute(_ENDED_LAST):
-        if ended_at is not None and ended_at > since:
+    for last in newest(connection, _END):
+        if last.finished_at > since:
             query = (
                 select(*_MARK)
-                .where(runs.c.task == task)
+                .where(runs.c.task == last.task, runs.c.state == last.state)
                 .where(runs.c.finished_at.is_not(None), runs.c.finished_at > since)
                 .order_by(runs.c.finished_at.desc())
             )

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import heapq
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Row, select
 
 from closingbell.core.clock import to_micros
-from closingbell.core.run import Run
+from closingbell.core.run import Run, RunState
 from closingbell.store.codec import read_run
 from closingbell.store.database import Database
-from closingbell.store.retention import ended_tasks
+from closingbell.store.ended import STATES, End, ended_tasks, latest, newest
 from closingbell.store.schema import runs
 
 #: Rows fetched by one statement; below what both databases take as parameters.
 _CHUNK = 500
+
+
+class Standing(NamedTuple):
+    """How a task ended last.
+
+    Attributes:
+        last: id, task, state, started_at, finished_at and error of the run that ended last.
+        succeeded_at: when a run last succeeded, in microseconds; None = never.
+    """
+
+    last: Row[Any] | None
+    succeeded_at: int | None
 
 
 class StoredHistory:
@@ -41,34 +53,40 @@ class StoredHistory:
             before: the last run of the page before.
         """
         with self._database.reading() as connection:
-            # The index leads by task: a few rows of each one, however many there are.
             tasks = ended_tasks(connection) if task is None else [task]
-            found = [
-                row for name in tasks for row in _latest(connection, name, state, limit, before)
-            ]
-            ids = [run_id for _, run_id in heapq.nlargest(limit, found)]
+            states = STATES if state is None else [state]
+            ids = [end.id for end in latest(connection, tasks, states, limit, _end(before))]
             rows: dict[str, Any] = {}
             for start in range(0, len(ids), _CHUNK):
                 chunk = select(runs).where(runs.c.id.in_(ids[start : start + _CHUNK]))
                 rows.update((row.id, row._mapping) for row in connection.execute(chunk))
         return [read_run(rows[run_id]) for run_id in ids if run_id in rows]
 
+    def standing(self, tasks: Sequence[str]) -> dict[str, Standing]:
+        """Return how tasks ended last; a task of which no run has ended is left out."""
+        found: dict[str, Standing] = {}
+        with self._database.reading() as connection:
+            for row in newest(connection, _ENDED, tasks):
+                known = found.get(row.task, Standing(None, None))
+                if known.last is None or row.finished_at > known.last.finished_at:
+                    known = known._replace(last=row)
+                if row.state == RunState.SUCCESS:
+                    known = known._replace(succeeded_at=row.finished_at)
+                found[row.task] = known
+        return found
 
-def _latest(
-    connection: Connection, task: str, state: str | None, limit: int, before: Run | None
-) -> list[tuple[int, str]]:
-    query = (
-        select(runs.c.finished_at, runs.c.id)
-        .where(runs.c.task == task, runs.c.finished_at.is_not(None))
-        .order_by(runs.c.finished_at.desc(), runs.c.id.desc())
-        .limit(limit)
-    )
-    if state is not None:
-        query = query.where(runs.c.state == state)
-    if before is not None and before.finished_at is not None:
-        end = to_micros(before.finished_at)
-        # The first condition is what the index can seek; the second breaks ties.
-        query = query.where(runs.c.finished_at <= end).where(
-            (runs.c.finished_at < end) | (runs.c.id < before.id)
-        )
-    return [(row[0], row[1]) for row in connection.execute(query)]
+
+_ENDED = (
+    runs.c.id,
+    runs.c.task,
+    runs.c.state,
+    runs.c.started_at,
+    runs.c.finished_at,
+    runs.c.error,
+)
+
+
+def _end(run: Run | None) -> End | None:
+    if run is None or run.finished_at is None:
+        return None
+    return End(to_micros(run.finished_at), run.id)

@@ -67,18 +67,19 @@ class StoredPerformance:
             _add(connection, rows, batch, merge)
         return True
 
-    def read(self, span: _Span, task: str | None = None) -> list[tuple[str, bytes]]:
-        """Return task and figures of each row in a span, for one task or for all."""
+    def read(self, span: _Span, tasks: Sequence[str] | None = None) -> list[tuple[str, bytes]]:
+        """Return task and figures of each row in a span, for some tasks or for all."""
         found: list[tuple[str, bytes]] = []
         with self._database.reading() as connection:
-            for name in _tasks(connection) if task is None else [task]:
-                query = _of(span, name)
-                found += [(row.task, row.figures) for row in connection.execute(query)]
+            names = _tasks(connection) if tasks is None else tasks
+            for start in range(0, len(names), _CHUNK):
+                rows = connection.execute(_of(span, names[start : start + _CHUNK]))
+                found += [(task, figures) for task, figures in rows]
         return found
 
     def buckets(self, span: _Span, task: str) -> list[tuple[int, bytes]]:
         """Return the start and the figures of each row of one task in a span, by time."""
-        query = _of(span, task, run_figures.c.bucket_at).order_by(run_figures.c.bucket_at)
+        query = _of(span, [task], run_figures.c.bucket_at).order_by(run_figures.c.bucket_at)
         with self._database.reading() as connection:
             return [(row.bucket_at, row.figures) for row in connection.execute(query)]
 
@@ -108,10 +109,10 @@ class StoredPerformance:
         return gone
 
 
-def _of(span: _Span, task: str, *more: Column[Any]) -> Select[Any]:
+def _of(span: _Span, tasks: Sequence[str], *more: Column[Any]) -> Select[Any]:
     query = select(run_figures.c.task, run_figures.c.figures, *more).where(
         run_figures.c.width_s == span.width_s,
-        run_figures.c.task == task,
+        run_figures.c.task.in_(tasks),
         run_figures.c.bucket_at >= span.since,
     )
     if span.until is not None:

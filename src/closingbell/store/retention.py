@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, delete, exists, func, select
+from sqlalchemy import delete, exists, func, select
 
 from closingbell.store.database import Database
 from closingbell.store.door_schema import approvals, batches
+from closingbell.store.ended import ended, ended_tasks, newest_of
 from closingbell.store.schema import (
     alerts,
     attempts,
@@ -41,16 +42,10 @@ class Retention:
         Returns:
             How many runs were deleted; less than `limit` when none are left.
         """
-        newest = (
-            select(func.max(runs.c.finished_at))
-            .where(runs.c.task == task, runs.c.finished_at.is_not(None))
-            .scalar_subquery()
-        )
         old = (
             select(runs.c.id)
-            .where(runs.c.task == task, runs.c.finished_at.is_not(None))
-            .where(runs.c.finished_at < finished_before, runs.c.finished_at < newest)
-            .order_by(runs.c.finished_at)
+            .where(runs.c.task == task, ended())
+            .where(runs.c.finished_at < finished_before, runs.c.finished_at < newest_of(task))
             .limit(limit)
         )
         with self._database.reading() as connection:
@@ -99,17 +94,3 @@ class Retention:
                 ),
             ]
             return sum(connection.execute(statement).rowcount for statement in gone)
-
-
-def ended_tasks(connection: Connection) -> list[str]:
-    """Return the names of all tasks that have ended runs, by one seek for each task."""
-    found: list[str] = []
-    name: str | None = None
-    while True:
-        query = select(func.min(runs.c.task)).where(runs.c.finished_at.is_not(None))
-        if name is not None:
-            query = query.where(runs.c.task > name)
-        name = connection.execute(query).scalar_one()
-        if name is None:
-            return found
-        found.append(name)

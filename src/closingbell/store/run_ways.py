@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, cast, func, not_, or_
 from sqlalchemy.dialects.postgresql import JSON
 
 from closingbell.core.clock import to_micros
-from closingbell.core.run import RunState
+from closingbell.core.run import FINAL_STATES, RunState
 from closingbell.core.run_filter import RunFilter
 from closingbell.store.schema import literal, literals, runs
 
@@ -100,6 +100,13 @@ def ways_of(wanted: RunFilter) -> Iterator[Way]:
     if wanted.states and RunState.SUCCESS not in wanted.states:
         sources = tuple(source for state in wanted.states for source in _of_state(state))
         yield Way(sources, frozenset({"states"}))
+    if wanted.task is not None and wanted.states and FINAL_STATES.issuperset(wanted.states):
+        ended = (runs.c.task == wanted.task, runs.c.finished_at.is_not(None))
+        few = tuple(
+            Source((*ended, runs.c.state == literal(state)), ordered=False)
+            for state in wanted.states
+        )
+        yield Way(few, frozenset({"task", "states"}))
     if wanted.task is not None:
         yield Way((Source(lead=((runs.c.task, wanted.task),)),), frozenset({"task"}))
     yield Way((Source(),), frozenset())

@@ -202,16 +202,14 @@ class StoredRuns:
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def last_ended(self, task: str, state: str | None = None) -> Mapping[Any, Any] | None:
-        """Return the row of the task's run that ended last (in `state`), or None."""
+    def last_ended(self, task: str, state: str) -> Mapping[Any, Any] | None:
+        """Return the row of the task's run that ended last in a final state, or None."""
         query = (
             select(runs)
-            .where(runs.c.task == task, runs.c.finished_at.is_not(None))
+            .where(runs.c.task == task, runs.c.state == state, runs.c.finished_at.is_not(None))
             .order_by(runs.c.finished_at.desc())
             .limit(1)
         )
-        if state is not None:
-            query = query.where(runs.c.state == state)
         with self._database.reading() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else row._mapping

@@ -209,6 +209,7 @@ Index("runs_task", runs.c.task, runs.c.id)
 Index(
     "runs_finished",
     runs.c.task,
+    runs.c.state,
     runs.c.finished_at,
     sqlite_where=text("finished_at IS NOT NULL"),
     postgresql_where=text("finished_at IS NOT NULL"),

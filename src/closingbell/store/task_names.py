@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import select, text
 
 from closingbell.store.database import Database
-from closingbell.store.schema import event_triggers, runs, schedules
+from closingbell.store.schema import event_triggers, schedules
 
 
 class StoredTaskNames:
@@ -20,12 +20,12 @@ class StoredTaskNames:
         with self._database.reading() as connection:
             for column in (schedules.c.task, event_triggers.c.task):
                 found.update(connection.execute(select(column).distinct()).scalars())
-            name: str | None = None
-            while True:
-                query = select(func.min(runs.c.task))
-                if name is not None:
-                    query = query.where(runs.c.task > name)
-                name = connection.execute(query).scalar_one()
-                if name is None:
-                    return sorted(found)
-                found.add(name)
+            found.update(connection.execute(_OF_RUNS).scalars())
+        return sorted(found)
+
+
+_OF_RUNS = text(
+    "WITH RECURSIVE names (task) AS (SELECT min(task) FROM runs"
+    " UNION ALL SELECT (SELECT min(task) FROM runs WHERE task > names.task)"
+    " FROM names WHERE names.task IS NOT NULL) SELECT task FROM names WHERE task IS NOT NULL"
+)

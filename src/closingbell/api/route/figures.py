@@ -93,16 +93,14 @@ def _performance(
     now, stored = app.clock.micros(), app.store.performance
     names = [task] if task is not None else stored.tasks(position[0] if position else "", limit + 1)
     page = names[:limit]
-    found = {name: read_figures(stored, now, name, back).get(name) for name in page}
-    total = None
-    if task is None:
-        total = read_figures(stored, now, TOTAL, back).get(TOTAL, Figures())
+    found = read_figures(stored, now, page if task is not None else [TOTAL, *page], back)
+    total = found.pop(TOTAL, Figures()) if task is None else None
     return Performance(
         window=window,
         since=None if back is None else from_micros(now - back),
         until=from_micros(now),
         total=None if total is None else _figures(None, total),
-        items=[_figures(name, figures) for name, figures in found.items() if figures is not None],
+        items=[_figures(name, figures) for name, figures in found.items()],
         next=make_page_token(query, (page[-1],)) if len(names) > limit else None,
     )
 
@@ -220,16 +218,21 @@ def _figures(task: str | None, figures: Figures) -> TaskFigures:
 
 
 def _times(sketch: Sketch) -> Times:
-    some = bool(sketch.count)
+    if not sketch.count:
+        return _NO_TIMES
+    p50, p95, p99 = sketch.quantiles(0.50, 0.95, 0.99)
     return Times(
         count=sketch.count,
-        avg_s=sketch.mean / _SECOND if some else None,
-        min_s=sketch.least / _SECOND if some else None,
-        max_s=sketch.greatest / _SECOND if some else None,
-        p50_s=_quantile(sketch, 0.50),
-        p95_s=_quantile(sketch, 0.95),
-        p99_s=_quantile(sketch, 0.99),
+        avg_s=sketch.mean / _SECOND,
+        min_s=sketch.least / _SECOND,
+        max_s=sketch.greatest / _SECOND,
+        p50_s=p50 / _SECOND,
+        p95_s=p95 / _SECOND,
+        p99_s=p99 / _SECOND,
     )
+
+
+_NO_TIMES = Times(count=0, avg_s=None, min_s=None, max_s=None, p50_s=None, p95_s=None, p99_s=None)
 
 
 def _quantile(sketch: Sketch, fraction: float) -> float | None:

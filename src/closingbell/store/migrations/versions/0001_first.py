@@ -426,7 +426,7 @@ def upgrade() -> None:
     op.create_index(
         "runs_finished",
         "runs",
-        ["task", "finished_at"],
+        ["task", "state", "finished_at"],
         unique=False,
         sqlite_where=sa.text("finished_at IS NOT NULL"),
         postgresql_where=sa.text("finished_at IS NOT NULL"),
