@@ -96,11 +96,11 @@ def _tell(out: Output, report: dict[str, Any]) -> None:
         out.document(report)
         return
     for name in ("database", "schema", "expected_schema", "store_id", "audit_head"):
-        out.say(f"{name:<16} {report[name]}")
+        out.say(f"{name:<22} {report[name]}")
     for name, count in report["rows"].items():
-        out.say(f"{name:<16} {count} rows")
+        out.say(f"{name:<22} {count} rows")
     for state, count in report["runs"].items():
-        out.say(f"runs {state:<11} {count}")
+        out.say(f"runs {state:<17} {count}")
     for problem in report["problems"]:
         out.say(f"problem: {problem}")
     out.note("sound" if report["ok"] else f"{len(report['problems'])} problems")
