@@ -94,7 +94,7 @@ def test_list_has_the_newest_first(
     assert "27.30%" in lines[2]
     found = command("backtest", "list", *ON_DESK, "--json", "-n", "1").json["backtests"]
     assert [each["id"] for each in found] == [fast.id]
-    assert found[0]["finished_at"] == "2023-11-14T22:14:21+00:00"
+    assert found[0]["made_at"] == "2023-11-14T22:14:21Z"
     assert found[0]["metrics"]["worst_day_at"].startswith("20")
 
 

@@ -28,12 +28,15 @@ EVERY = dict(every_command(typer.main.get_command(commands)))
 def test_commands_are_those_that_were_promised() -> None:
     assert {" ".join(path) for path in EVERY} == {
         "alert ack", "alert clear", "alert rules", "alert test-channel", "alerts", "audit export", "audit list", "audit verify", "backtest", "backtest compare", "backtest firings", "backtest html", "backtest list",
-        "backtest rm", "backtest show", "backtest trades", "data actions", "data archive", "data check",
-        "data import", "data list", "data show", "db backup", "db restore", "db upgrade", "db verify", "demo", "doctor", "event", "events", "metrics", "run approve", "run cancel",
-        "run cancel-many", "run logs", "run reject", "run retry", "run retry-many", "run show", "run waiting", "runs", "schedule history", "schedule list",
-        "schedule next", "schedule pause", "schedule remove", "schedule resume", "serve", "sign-in", "submit", "tasks",
+        "backtest rm", "backtest show", "backtest trades", "batch cancel", "batch list", "batch retry-failed",
+        "batch show", "batch submit", "data actions", "data archive", "data check",
+        "data import", "data list", "data show", "db archive", "db archived", "db backup", "db restore", "db upgrade", "db verify", "demo", "doctor", "event", "events", "metrics", "orders", "overview",
+        "portfolio", "run approve", "run cancel",
+        "run cancel-many", "run logs", "run reject", "run retry", "run retry-many", "run run-now", "run show", "run waiting", "runs", "schedule history", "schedule list",
+        "schedule next", "schedule pause", "schedule remove", "schedule resume",
+        "schedule run-now", "serve", "sign-in", "submit", "tasks",
         "token create", "token list", "token revoke",
-        "version", "worker",
+        "trades", "version", "watch", "worker", "workers",
     }  # fmt: skip
 
 
@@ -44,6 +47,27 @@ def test_every_command_has_json_debug_and_a_sentence_of_help(path: tuple[str, ..
     assert EVERY[path].help
     for parameter in EVERY[path].params:
         assert getattr(parameter, "help", None), f"{parameter.name} says nothing"
+
+
+#: What belongs to the machine itself, and what has an address of its own.
+_HERE = {
+    "demo",
+    "doctor",
+    "serve",
+    "worker",
+    "version",
+    "sign-in",
+    "backtest",
+    "backtest firings",
+    "backtest rm",
+}
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_command_takes_a_service_unless_it_belongs_to_the_machine(path: tuple[str, ...]) -> None:
+    found = {option for parameter in EVERY[path].params for option in parameter.opts}
+    here = " ".join(path) in _HERE or path[0] in ("db", "data")
+    assert ({"--url", "--token-file"} <= found) is not here
 
 
 def test_help_says_the_exit_codes(command: Command) -> None:

@@ -33,7 +33,7 @@ def test_metrics_of_a_desk_are_written_as_prometheus_reads_them(
     assert found["closingbell_run_duration_seconds_count", "valuation"] == 1
     assert found["closingbell_queue_wait_seconds_count", "valuation"] == 2
     assert found["closingbell_workers", "stopped"] == 1
-    assert found["closingbell_alerts_open", "WARNING", "task_failure"] == 1
+    assert found["closingbell_alerts_open", "ERROR", "task_failure"] == 1
 
 
 def test_metrics_as_json_say_the_same(drained: Path, command: Command) -> None:

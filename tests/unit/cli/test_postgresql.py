@@ -19,11 +19,11 @@ def test_desk_on_postgresql_is_served_listed_checked_and_examined(
     drained = command("worker", "desk", "--burst", "--json", *there)
     assert drained.json["ended"] == {"success": 1}
     listed = command("runs", *there, "--json").json["runs"]
-    assert [(run["id"], run["result"]) for run in listed] == [(run_id, {"worth": 6})]
-    assert command("run", "show", run_id[:6], *there).code == 0
+    assert [(run["id"], run["state"]) for run in listed] == [(run_id, "success")]
+    assert command("run", "show", run_id[:6], *there, "--json").json["result"] == {"worth": 6}
     assert command("run", "logs", run_id, *there).out == "valuing 3\n"
     assert command("schedule", "list", *there, "--json").json["schedules"][0]["id"] == "valuation"
-    assert command("db", "check", *there, "--json").json["ok"] is True
+    assert command("db", "verify", *there, "--json").json["ok"] is True
     examined = command("doctor", "desk", *there, "--json")
     assert examined.code == 0, examined.out
     assert not (desk / "desk.db").exists()
@@ -37,4 +37,4 @@ def test_server_that_is_not_there_is_a_store_error(desk: Path, command: Command)
     examined = command("doctor", *nowhere, "--json")
     assert examined.code == 1
     assert "start the server" in str(examined.json)
-    assert command("db", "check", *nowhere).code == 4
+    assert command("db", "verify", *nowhere).code == 4
