@@ -41,7 +41,7 @@ def test_claim_carries_everything_that_the_attempt_needs(desk: Desk) -> None:
     start = desk.now - 2 * SECOND
     assert claim[1:] == (
         1, "risk_scan", "{}", 1, 7, 12.5, start - 3, start - 4, "2026-03-02", "daily", "thread",
-        0, None, desk.now,
+        0, None, desk.now, None,
     )  # fmt: skip
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from closingbell.core.error import TaskDefinitionError
-from closingbell.tasks.performance_report import PerformanceReport
 from closingbell.monitor.notify.smtp_sender import SmtpSender
+from closingbell.tasks.performance_report import PerformanceReport
 from closingbell.trading.broker.simulated import SimulatedBroker
 from tests.unit.tasks.desk_rig import DeskRig
 from tests.unit.tasks.mail_server import MailServer
