@@ -298,6 +298,16 @@ def test_rules_of_one_kind_have_ids_of_their_own(sqlite_address: str) -> None:
     app.stop()
 
 
+def test_rule_that_is_declared_with_the_id_of_a_default_one_takes_its_place(
+    sqlite_address: str,
+) -> None:
+    app = quiet_app(sqlite_address)
+    app.add_alert_rule("overdue", id="default-overdue", for_s=900)
+    [stored] = [one for one in app.store.alert_rules.all() if one.rule.kind == "overdue"]
+    assert (stored.rule.for_s, stored.source) == (900.0, "code")
+    app.stop()
+
+
 def test_channels_come_from_the_settings_file_too(tmp_path: Path, receiver: Receiver) -> None:
     file = tmp_path / "desk.toml"
     file.write_text(

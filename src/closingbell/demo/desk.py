@@ -59,6 +59,8 @@ def make_desk(path: Path, clock: Clock, **settings: Any) -> App:
         **{"long_execution_s": 7 * 86_400, "process_slots": CHILDREN, **settings},
     )
     app.add_account(cash=CASH, fee="0.05%", calendar=VENUE, max_drawdown=0.05)
+    # The default five minutes would be 25 ms of the machine's time.
+    app.add_alert_rule("overdue", id="default-overdue", for_s=12 * 3_600)
     _trade(app)
     _watch(app)
     _report(app, path.parent)
