@@ -158,7 +158,14 @@ def environment_page() -> str:
     from closingbell.settings import Settings
 
     said = attribute_lines(Settings.__doc__ or "")
-    rows = [("`CLOSINGBELL_APP`", "The target of commands that need an app, such as `desk:app`.")]
+    rows = [
+        ("`CLOSINGBELL_APP`", "The target of commands that need an app, such as `desk:app`."),
+        (
+            "`CLOSINGBELL_URL`",
+            "The service that commands and `Client()` ask, such as `https://desk.example`; "
+            "`CLOSINGBELL_TOKEN` is then the token that they show.",
+        ),
+    ]
     rows += [
         (f"`CLOSINGBELL_{field.name.upper()}`", sentence(said[field.name]))
         for field in fields(Settings)

@@ -116,7 +116,9 @@ def test_commands_that_a_page_mentions_exist(page: Path) -> None:
     unknown = []
     text = re.sub(r"\s*\n\s*", " ", page.read_text(encoding="utf-8"))
     for line in re.findall(r"(?:[`(]|\$ )closingbell ([a-z][^`$]*)", text):
-        words = tuple(re.findall(r"^[a-z]+(?:-[a-z]+)*|(?<= )[a-z]+(?:-[a-z]+)*\b(?![.:=/-])", line))
+        words = tuple(
+            re.findall(r"^[a-z]+(?:-[a-z]+)*|(?<= )[a-z]+(?:-[a-z]+)*\b(?![.:=/-])", line)
+        )
         two, one = words[:2], words[:1]
         if two in COMMANDS or one in COMMANDS:
             chosen = COMMANDS[two if two in COMMANDS else one]
@@ -131,7 +133,8 @@ def test_commands_that_a_page_mentions_exist(page: Path) -> None:
 
 def test_variables_that_pages_mention_are_read_by_the_code() -> None:
     known = {f"CLOSINGBELL_{field.name.upper()}" for field in fields(Settings)} | {
-        "CLOSINGBELL_APP"
+        "CLOSINGBELL_APP",
+        "CLOSINGBELL_URL",
     }
     mentioned = {
         (page_name(page), name)
