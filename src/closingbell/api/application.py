@@ -47,6 +47,7 @@ def create_api(app: App) -> FastAPI:
     api.state.stream = Hub(app)
     api.state.submit_line = SubmitLine(app)
     refusal.install(api)
+    _add_hot_route(api)
     for router in _routers():
         api.include_router(router)
     for router in _routers_under_prefix():
@@ -71,11 +72,19 @@ def create_inner_api(app: App) -> FastAPI:
     api.state.app = app
     api.state.submit_line = SubmitLine(app)
     refusal.install(api)
+    _add_hot_route(api)
     api.include_router(metrics.router)
     for router in _routers_under_prefix():
         api.include_router(router, prefix=PREFIX)
     api.add_middleware(StrictJson)
     return api
+
+
+def _add_hot_route(api: FastAPI) -> None:
+    """Add what is asked for most of all, first: paths are compared one after the other."""
+    from closingbell.api.route.submit import submit_route
+
+    api.routes.append(submit_route(PREFIX))
 
 
 def _routers() -> list[APIRouter]:
@@ -113,8 +122,7 @@ def _routers_under_prefix() -> list[APIRouter]:
     )
 
     return [
-        # Paths are compared one after the other, and runs are asked for most of all. Whatever
-        # follows /runs/ may be an id: the paths beneath come first.
+        # Whatever follows /runs/ may be an id: the paths beneath come first.
         bulk.router,
         run_logs.router,
         runs.router,

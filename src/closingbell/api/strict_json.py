@@ -30,7 +30,10 @@ _SUSPICIOUS = re.compile(rb"[0-9]{19}|[0-9][eE]\+?[0-9]{3}|\\u(?:[dD][89a-fA-F]|
 
 
 class StrictJson:
-    """ASGI middleware that refuses a request whose body, path or query is not sound."""
+    """ASGI middleware that refuses a request whose body, path or query is not sound.
+
+    It sets `request.state.json`, when there is a body.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -51,9 +54,10 @@ class StrictJson:
                 await problem_response(415, refusal, "unsupported_media_type")(scope, receive, send)
                 return
             if len(body) > _SHORT_BYTES:
-                await run_in_threadpool(read_strict, body)
+                read = await run_in_threadpool(read_strict, body)
             else:
-                read_strict(body)
+                read = read_strict(body)
+            scope.setdefault("state", {})["json"] = read
         await self._app(scope, _replay(body, receive), send)
 
 

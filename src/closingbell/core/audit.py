@@ -25,6 +25,13 @@ RESTARTED = "audit.restarted"
 #: Of which form the hashed text is; another form would be another word.
 _FORM = "closingbell audit 1"
 
+# Made once: each act of each person passes here. What a hand has put into a column may be no JSON
+# value.
+_hashed = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=repr).encode
+_canonical = json.JSONEncoder(
+    ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":")
+).encode
+
 #: Among so many damaged records it is looked which is which; beyond, each is only named.
 _MOST_COMPARED = 200
 #: So many records are named one by one; what else is wrong is counted, whatever the chain's length.
@@ -79,11 +86,7 @@ class AuditRecord(NamedTuple):
 
     def digest(self) -> str:
         """Return the hash that this record must have."""
-        # What a hand has put into a column may be no JSON value.
-        text = json.dumps(
-            [_FORM, *self[:-1]], ensure_ascii=True, separators=(",", ":"), default=repr
-        )
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(_hashed([_FORM, *self[:-1]]).encode()).hexdigest()
 
     def sealed(self) -> AuditRecord:
         """Return the record with its hash."""
@@ -129,9 +132,7 @@ def canonical(value: Any) -> str | None:
     """
     if value is None:
         return None
-    return json.dumps(
-        value, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":")
-    )
+    return _canonical(value)
 
 
 def difference(

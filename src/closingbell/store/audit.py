@@ -22,11 +22,12 @@ from closingbell.core.audit import (
 )
 from closingbell.core.clock import Clock, to_micros
 from closingbell.store.audit_schema import audit_records
-from closingbell.store.codec import storable
+from closingbell.store.codec import storable, to_json
 from closingbell.store.database import Database, translated
 from closingbell.store.insert import insert_of
 from closingbell.store.masks import masked_on
 from closingbell.store.schema import facts
+from closingbell.store.sqlite_sql import INSERT_RECORDS
 
 _HEAD = "audit_head"
 #: Records that are read at once.
@@ -35,6 +36,9 @@ _PAGE = 2_000
 
 # Made once: each act of each person passes here.
 _HELD = select(facts.c.value).where(facts.c.name == _HEAD).with_for_update()
+_LAST = (
+    select(audit_records.c.seq, audit_records.c.hash).order_by(audit_records.c.seq.desc()).limit(1)
+)
 _MOVE = update(facts).where(facts.c.name == _HEAD).values(value=bindparam("head"))
 
 
@@ -126,7 +130,7 @@ class StoredAudit:
     def append_all_on(self, connection: Connection, acts: Sequence[Act]) -> None:
         """Record acts of several actors, in their order, as `append_on`. Call it last."""
         head = self._take_head(connection) or self._restart(connection)
-        rows: list[dict[str, Any]] = []
+        records: list[AuditRecord] = []
         for act in acts:
             record = self._sealed(
                 connection,
@@ -139,11 +143,16 @@ class StoredAudit:
                 act.actor.reason,
                 act.actor,
             )
-            rows.append(_row(record))
+            records.append(record)
             head = Head(record.seq, record.hash)
-        if rows:
-            connection.execute(insert(audit_records), rows)
-            _move_head(connection, head)
+        if not records:
+            return
+        if connection.dialect.name == "sqlite":
+            # One step inside SQLite: after each of many it would wait for Python's global lock.
+            connection.exec_driver_sql(INSERT_RECORDS, (to_json(records),))
+        else:
+            connection.execute(insert(audit_records), [_row(record) for record in records])
+        _move_head(connection, head)
 
     def append(self, action: str, target_kind: str, target_id: str, **more: Any) -> AuditRecord:
         """Record an act that no transaction does, such as a copy; see `append_on`."""
@@ -182,7 +191,7 @@ class StoredAudit:
         why: str | None,
         actor: Actor,
     ) -> AuditRecord:
-        before, after = (_masked(connection, value) for value in (before, after))
+        before, after = _masked(connection, before), _masked(connection, after)
         return AuditRecord(
             seq=head.seq + 1,
             at=self._clock.micros(),
@@ -300,7 +309,7 @@ def _move_head(connection: Connection, head: Head) -> None:
 
 def _masked(connection: Connection, state: Any, task: str | None = None) -> Any:
     """Return a state whose payload, if it has one, is as its task lets it be shown."""
-    if not isinstance(state, Mapping) or "payload" not in state:
+    if state is None or not isinstance(state, Mapping) or "payload" not in state:
         return state
     task = state.get("task", task)
     return {**state, "payload": masked_on(connection, str(task), state["payload"])}
@@ -337,9 +346,7 @@ def _as_head(value: str) -> Head | None:
 
 
 def _last(connection: Connection) -> Head | None:
-    columns = audit_records.c
-    query = select(columns.seq, columns.hash).order_by(columns.seq.desc()).limit(1)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_LAST).one_or_none()
     return None if row is None else Head(row.seq, row.hash)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from closingbell.core.run import RunItem, RunTemplate
+from closingbell.store.codec import from_json, to_json
 from closingbell.store.database import Database
+from closingbell.store.sqlite_sql import INSERT_EACH, KNOWN_IDS
 
 
 def insert_apart(
@@ -57,18 +59,21 @@ def insert_on(connection: Any, template: RunTemplate, items: Sequence[RunItem]) 
 
 def insert_each_on(connection: Any, made: Sequence[tuple[RunTemplate, RunItem]]) -> set[str]:
     """Insert runs that share nothing, without keys and not held; return the ids that were there."""
+    ids = [item.id for _, item in made]
+    if connection.dialect.name == "sqlite":
+        # One step inside SQLite each: after every step it waits for Python's global lock.
+        there = connection.exec_driver_sql(KNOWN_IDS, (to_json(ids),)).scalar_one()
+        rows = to_json([(*item, *template) for template, item in made])
+        connection.exec_driver_sql(INSERT_EACH, (rows,))
+        return set(from_json(there))
     from sqlalchemy import select
 
     from closingbell.store.schema import runs
 
-    known = select(runs.c.id).where(runs.c.id.in_([item.id for _, item in made]))
-    there = set(connection.execute(known).scalars())
-    rows = [
-        {**template._asdict(), "id": item.id, "payload": item.payload, "lane": item.lane}
-        for template, item in made
-    ]
-    connection.execute(insert_of(connection)(runs).on_conflict_do_nothing(), rows)
-    return there
+    known = set(connection.execute(select(runs.c.id).where(runs.c.id.in_(ids))).scalars())
+    values = [{**template._asdict(), **item._asdict()} for template, item in made]
+    connection.execute(insert_of(connection)(runs).on_conflict_do_nothing(), values)
+    return known
 
 
 def is_stored(connection: Any, run_id: str) -> bool:

@@ -28,6 +28,21 @@ INSERT_MANY = (
     " SELECT value ->> 0, value ->> 1, value ->> 2"
     f"{', ?' * len(RunTemplate._fields)} FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
 )
+# Runs that share nothing: each is an array of the columns, in their order.
+INSERT_EACH = (
+    f"INSERT INTO runs (id, payload, lane, {TEMPLATE}) SELECT"
+    f" {', '.join(f'value ->> {n}' for n in range(3 + len(RunTemplate._fields)))}"
+    " FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
+)
+KNOWN_IDS = "SELECT json_group_array(id) FROM runs WHERE id IN (SELECT value FROM json_each(?))"
+AUDIT_COLUMNS = (
+    "seq, acted_at, actor, actor_kind, action, target_kind, target_id, reason,"
+    " before_json, after_json, previous_hash, hash"
+)
+INSERT_RECORDS = (
+    f"INSERT INTO audit_records ({AUDIT_COLUMNS}) SELECT"
+    f" {', '.join(f'value ->> {n}' for n in range(12))} FROM json_each(?)"
+)
 SETTLE_SUCCESS = (
     "UPDATE runs SET state = 'success', outcome = 'returned', finished_at = j.value ->> 2,"
     " result = j.value ->> 3, started_at = coalesce(j.value ->> 4, started_at)"

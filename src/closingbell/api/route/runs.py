@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 
 from closingbell.api.application import served_app
-from closingbell.api.location import location
 from closingbell.api.page_token import make_page_token, read_page_token
 from closingbell.api.problem import problem_response, problems
 from closingbell.api.security.principal import needs
-from closingbell.api.submit_line import SubmitLine
 from closingbell.app import App
 from closingbell.core.actor import giving_reason
 from closingbell.core.clock import to_micros
 from closingbell.core.error import InvalidTransition, UnknownTask
 from closingbell.core.role import Role
 from closingbell.core.run import Run, RunState
-from closingbell.core.run_summary import RunSummary
-from closingbell.submission import Options
-from closingbell.wire.instant import aware
 from closingbell.wire.page import Page
 from closingbell.wire.run import (
     Explanation,
     HappeningInfo,
     RunInfo,
-    RunRequest,
     RunSummaryInfo,
 )
 from closingbell.wire.run_filter import RunFilterGiven
@@ -46,7 +39,6 @@ _IfNoneMatch = Annotated[
     Header(alias="If-None-Match", max_length=1_000, description="the ETag of what you have"),
 ]
 _ETAG = {"ETag": {"description": "of how it stands", "schema": {"type": "string"}}}
-_LOCATION = {"Location": {"schema": {"type": "string"}}}
 
 
 class RunListQuery(RunFilterGiven):
@@ -54,55 +46,6 @@ class RunListQuery(RunFilterGiven):
 
     limit: int = Field(default=100, ge=1, le=1000, description="at most so many items")
     after: str | None = Field(default=None, description="`next` of the page before")
-
-
-@router.post(
-    "",
-    status_code=201,
-    operation_id="submit_run",
-    summary="Run a task, now or later",
-    dependencies=[needs(Role.OPERATOR)],
-    response_model=RunSummaryInfo,
-    responses={
-        **problems(409, 413, 415, 422),
-        200: {"model": RunSummaryInfo, "description": "the earlier run with this key"},
-        201: {"headers": _LOCATION},
-    },
-)
-async def submit_run(request: RunRequest, app: _App, http: Request) -> Response:
-    """Store a run; it is on the disk when the answer comes."""
-    options = Options(
-        None if request.at is None else aware(request.at, app.settings.timezone),
-        request.delay_s,
-        request.priority,
-        tuple(request.tags),
-        request.key,
-    )
-    intake = app.machinery.intake
-    try:
-        task = app.registry.resolve(request.task)
-    except UnknownTask as problem:
-        return unknown_in_body(problem)
-    with giving_reason(request.reason):
-        prepared = intake.prepare(task, request.payload, options)
-        if prepared.is_plain:
-            line: SubmitLine = http.app.state.submit_line
-            taken = await line.take(prepared)
-        else:
-            taken = await run_in_threadpool(intake.take, task, request.payload, options)
-    if taken.is_new:
-        return _made(RunSummaryInfo.of(RunSummary.made(taken.id, taken.template)), 201)
-    [run] = await run_in_threadpool(app.store.run_pages.of, [taken.id])
-    return _made(RunSummaryInfo.of(run), 200)
-
-
-def _made(run: RunSummaryInfo, status: int) -> Response:
-    return Response(
-        run.model_dump_json(by_alias=True),
-        status,
-        {"Location": location("runs", run.id)},
-        "application/json",
-    )
 
 
 @router.get(

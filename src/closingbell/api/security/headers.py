@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+from collections.abc import Iterable
+
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,12 +18,25 @@ PAGE_POLICY = (
     "form-action 'self'"
 )
 _ALWAYS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
 }
-_YEAR_S = 365 * 86_400
+_UNLESS_GIVEN = {
+    b"cache-control": b"no-store",
+    b"referrer-policy": b"no-referrer",
+    b"content-security-policy": API_POLICY.encode(),
+}
+_UNLESS_GIVEN_BY_PAGE = {
+    b"cache-control": b"no-store",
+    # Without any referrer a browser calls the origin of a page's form "null", and an own page
+    # could not be told from a foreign one.
+    b"referrer-policy": b"same-origin",
+    b"content-security-policy": PAGE_POLICY.encode(),
+}
+_TRANSPORT = b"strict-transport-security"
+_FOR_A_YEAR = f"max-age={365 * 86_400}".encode()
 
 
 class SecurityHeaders:
@@ -41,18 +55,20 @@ class SecurityHeaders:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(_ALWAYS)
-                headers.setdefault("Cache-Control", "no-store")
-                is_page = headers.get("content-type", "").startswith("text/html")
-                # Without any referrer a browser calls the origin of a page's form "null", and an
-                # own page could not be told from a foreign one.
-                headers.setdefault("Referrer-Policy", "same-origin" if is_page else "no-referrer")
-                headers.setdefault(
-                    "Content-Security-Policy", PAGE_POLICY if is_page else API_POLICY
-                )
-                if secure:
-                    headers["Strict-Transport-Security"] = f"max-age={_YEAR_S}"
+                message["headers"] = _with_ours(message["headers"], secure)
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+def _with_ours(headers: Iterable[tuple[bytes, bytes]], secure: bool) -> list[tuple[bytes, bytes]]:
+    # As bytes, in one go: every answer passes here.
+    given = dict(headers)
+    is_page = given.get(b"content-type", b"").startswith(b"text/html")
+    defaults = _UNLESS_GIVEN_BY_PAGE if is_page else _UNLESS_GIVEN
+    ours = {**_ALWAYS, _TRANSPORT: _FOR_A_YEAR} if secure else _ALWAYS
+    return [
+        *(pair for pair in headers if pair[0] not in ours),
+        *ours.items(),
+        *(pair for pair in defaults.items() if pair[0] not in given),
+    ]

@@ -49,10 +49,20 @@ class _Needs:
 
     async def __call__(self, request: Request) -> Principal:
         """Return who sends the request, when they may."""
-        principal = principal_of(request)
-        if not principal.role.includes(self.role):
-            raise Forbidden(principal.name, principal.role, self.role)
-        return principal
+        return require_role(request, self.role)
+
+
+def require_role(request: Request, role: Role) -> Principal:
+    """Return who sends a request.
+
+    Raises:
+        NotSignedIn: nobody known.
+        Forbidden: they may less than that.
+    """
+    principal = principal_of(request)
+    if not principal.role.includes(role):
+        raise Forbidden(principal.name, principal.role, role)
+    return principal
 
 
 def needs(role: Role) -> Any:
