@@ -79,6 +79,8 @@ def _token(given: str | None, file: str | Path | None, env: Mapping[str, str]) -
             text = Path(file).read_text(encoding="utf-8").split("\n", 1)[0]
         except (OSError, UnicodeDecodeError) as problem:
             raise SettingError("token file", str(file), f"a readable file ({problem})") from problem
+        if not text.strip():
+            raise SettingError("token file", str(file), "a token in its first line, which is empty")
     else:
         text = env.get("CLOSINGBELL_TOKEN", "")
     text = text.strip()

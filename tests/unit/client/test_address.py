@@ -51,6 +51,12 @@ def test_token_that_cannot_be_a_header_is_refused_without_being_told(token: str)
     assert token not in str(refusal.value)
 
 
+def test_token_file_without_a_token_is_named(tmp_path: Path) -> None:
+    (empty := tmp_path / "empty.token").write_text("\n")
+    with pytest.raises(SettingError, match=r"empty\.token.*first line, which is empty"):
+        find_address(token_file=empty, environ={"CLOSINGBELL_TOKEN": "of-somebody-else"})
+
+
 def test_token_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"gone\.token"):
         find_address(token_file=tmp_path / "gone.token", environ={})
