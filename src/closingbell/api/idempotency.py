@@ -103,7 +103,8 @@ class Idempotency:
         except Exception:
             await run_in_threadpool(requests.let_go, principal, key, self._served.clock.micros())
             raise
-        # Before the end of the answer is sent: who has it whole may count on it.
+        # Before the answer is sent: who has it may count on it, and while the store is away nothing
+        # has begun that could not be refused.
         kept = answer.kept(scope["path"])
         if kept is None:
             await run_in_threadpool(requests.let_go, principal, key, self._served.clock.micros())
@@ -122,7 +123,7 @@ class Idempotency:
 
 
 class _Answer:
-    """What a route answers: kept, and held back at its end until it is stored."""
+    """What a route answers: kept, and held back until it is stored; of a long one only the end is."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -130,17 +131,20 @@ class _Answer:
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
         self._length = 0
+        self._held: list[Message] = []
         self._last: Message | None = None
 
     async def note(self, message: Message) -> None:
-        """Pass on what is not the end."""
+        """Hold the beginning and the end back, and pass on what lies between."""
         if message["type"] == "http.response.start":
+            self._held.append(message)
             self._status = message["status"]
             headers = Headers(raw=message["headers"])
             self._headers = {
                 name: value for name in _KEPT_HEADERS if (value := headers.get(name)) is not None
             }
-        elif message["type"] == "http.response.body":
+            return
+        if message["type"] == "http.response.body":
             part = message.get("body", b"")
             self._length += len(part)
             if self._length <= _LONGEST_ANSWER:
@@ -148,6 +152,7 @@ class _Answer:
             if not message.get("more_body", False):
                 self._last = message
                 return
+        await self._begin()
         await self._send(message)
 
     def kept(self, path: str) -> tuple[int, dict[str, str], str] | None:
@@ -161,9 +166,14 @@ class _Answer:
         return self._status, self._headers, b"".join(self._body).decode(errors="replace")
 
     async def finish(self) -> None:
-        """Send the end."""
+        """Send what was held back."""
+        await self._begin()
         if self._last is not None:
             await self._send(self._last)
+
+    async def _begin(self) -> None:
+        while self._held:
+            await self._send(self._held.pop(0))
 
 
 def _hash_of(scope: Scope, body: bytes) -> str:

@@ -40,6 +40,9 @@ STATUSES: tuple[tuple[type[errors.ClosingbellError], int], ...] = (
     (errors.StoreError, 503),
 )
 
+#: A database that restarts, or a disk that somebody clears, takes a moment.
+_STORE_RETRY_S = 5
+
 
 class Problem(BaseModel):
     """What went wrong, what was expected, and what to do next."""
@@ -86,6 +89,8 @@ def refuse(_request: Request, error: Exception) -> JSONResponse:
         headers["WWW-Authenticate"] = 'Bearer realm="closingbell"'
     if isinstance(error, (errors.TooManyRequests, errors.RequestInProgress, errors.ServiceBusy)):
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+    elif isinstance(error, errors.StoreError) and error.retryable:
+        headers["Retry-After"] = str(_STORE_RETRY_S)
     fields = {name: value for name, value in error.fields.items() if name not in _OWN}
     return problem_response(status_of(error), str(error), error.code, fields, headers)
 

@@ -18,10 +18,13 @@ def _keepable(given: str) -> str:
     return given
 
 
-#: The name of a task, an event type, a tag.
+#: The name of a task, an event type, a tag. One line of it: it stands in addresses, and on terminals
+#: that would obey an escape character.
 Name = Annotated[
     str,
-    StringConstraints(strict=True, min_length=1, max_length=LONGEST_NAME),
+    StringConstraints(
+        strict=True, min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f]*$"
+    ),
     AfterValidator(_keepable),
 ]
 #: The id of something that exists; longer ones are nobody's.

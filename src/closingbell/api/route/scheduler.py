@@ -107,7 +107,7 @@ def submit_event_trigger(request: EventTriggerRequest, app: _App) -> Submitted:
     operation_id="trigger_event",
     summary="Say that an event happened",
     dependencies=[needs(Role.OPERATOR)],
-    responses=problems(409, 413, 415, 422),
+    responses=problems(404, 409, 413, 415, 422),
 )
 def trigger_event(
     event_type: Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00]*$")],
