@@ -89,7 +89,7 @@ def _figures(overview: Overview) -> Markup:
     counts = overview.counts
     told = {
         "running": counts.running,
-        "waiting": counts.pending,
+        "pending": counts.pending,
         "held for people": counts.held,
         "late": overview.late_runs + overview.late_schedules,
         "failed in 24 h": overview.day.failed,
