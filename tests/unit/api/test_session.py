@@ -36,6 +36,20 @@ def test_session_begins_with_a_token_and_says_who_it_is(door: Door) -> None:
     }
 
 
+def test_session_begun_over_a_planted_cookie_is_a_new_one(door: Door) -> None:
+    planted = "a" * 64
+    with door.client() as client, door.client() as attacker:
+        client.cookies.set("closingbell_session", planted)
+        attacker.cookies.set("closingbell_session", planted)
+        answer = client.post(WHO, json={"token": door.token().text})
+        cookie = SimpleCookie(answer.headers["set-cookie"])["closingbell_session"]
+        assert cookie.value != planted
+        assert attacker.get(WHO).status_code == 401
+        # Signing in again makes another: who saw the first one gains nothing by it.
+        again = client.post(WHO, json={"token": door.token().text})
+        assert again.headers["set-cookie"] != answer.headers["set-cookie"]
+
+
 def test_session_cookie_is_strict_and_for_no_script(door: Door) -> None:
     with door.client() as client:
         token = door.token().text
