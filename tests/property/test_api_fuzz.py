@@ -72,6 +72,7 @@ def test_request_that_does_not_fit_the_document_is_refused(service: FuzzedServic
         )
 
 
+@pytest.mark.timeout(300)
 def test_request_at_every_boundary_of_the_document_is_answered_as_it_says(
     service: FuzzedService,
 ) -> None:
