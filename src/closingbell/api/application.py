@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
@@ -21,6 +22,32 @@ if TYPE_CHECKING:
 
 #: Where everything but health, sign-in and `/metrics` is found.
 PREFIX = "/api/v1"
+#: The files of routes under it, in the order in which paths are compared, and what they are about.
+_ROUTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    # Whatever follows /runs/ may be an id: the paths beneath come first.
+    ("bulk", ("runs",)),
+    ("run_logs", ("runs",)),
+    ("runs", ("runs",)),
+    ("alert_rules", ("alert-rules",)),
+    ("alerts", ("alerts",)),
+    ("approvals", ("approvals", "runs")),
+    ("audit", ("audit",)),
+    ("backtests", ("backtests",)),
+    ("batches", ("batches",)),
+    ("calendars", ("calendars",)),
+    ("desk", ("accounts",)),
+    ("events", ("events", "event-triggers")),
+    ("figures", ("overview", "performance", "throughput")),
+    ("notifications", ("notifications", "channels")),
+    ("run_ids", ("run-ids",)),
+    ("scheduler", ("scheduler",)),
+    ("schedules", ("schedules",)),
+    ("session", ("session", "sessions")),
+    ("stream", ("stream",)),
+    ("tasks", ("tasks",)),
+    ("tokens", ("tokens",)),
+    ("workers", ("workers",)),
+)
 
 
 def create_api(app: App) -> FastAPI:
@@ -61,23 +88,36 @@ def create_api(app: App) -> FastAPI:
     return api
 
 
-def create_inner_api(app: App) -> FastAPI:
-    """Return the routes under `PREFIX`, but the stream, and `/metrics`, for whoever holds the app.
+def create_inner_api(app: App, path: str) -> FastAPI:
+    """Return the routes about the noun of a path, for whoever holds the app.
 
-    Nobody signs in here: whoever calls says in `scope["state"]["principal"]` who they are.
+    A command asks about one noun: what is about others is not even loaded. Nobody signs in here:
+    whoever calls says in `scope["state"]["principal"]` who they are.
+
+    Args:
+        app: what is asked.
+        path: of a request, such as "/api/v1/runs/01..." or "/metrics".
     """
-    from closingbell.api.route import metrics
-
     api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     api.state.app = app
-    api.state.submit_line = SubmitLine(app)
     refusal.install(api)
-    _add_hot_route(api)
-    api.include_router(metrics.router)
-    for router in _routers_under_prefix():
+    noun = noun_of(path)
+    if noun is None:
+        from closingbell.api.route import metrics
+
+        api.include_router(metrics.router)
+    elif noun == "runs":
+        api.state.submit_line = SubmitLine(app)
+        _add_hot_route(api)
+    for router in _routers_under_prefix(noun) if noun is not None else ():
         api.include_router(router, prefix=PREFIX)
     api.add_middleware(StrictJson)
     return api
+
+
+def noun_of(path: str) -> str | None:
+    """Return what a path is about: what follows `PREFIX`; None for one that is not under it."""
+    return path.removeprefix(f"{PREFIX}/").partition("/")[0] if path.startswith(PREFIX) else None
 
 
 def _add_hot_route(api: FastAPI) -> None:
@@ -94,58 +134,10 @@ def _routers() -> list[APIRouter]:
     return [health.router, metrics.router, oidc.router, sign_in.router]
 
 
-def _routers_under_prefix() -> list[APIRouter]:
-    """Return the routers under `PREFIX`, one for each noun."""
-    from closingbell.api.route import (
-        alert_rules,
-        alerts,
-        approvals,
-        audit,
-        backtests,
-        batches,
-        bulk,
-        calendars,
-        desk,
-        events,
-        figures,
-        notifications,
-        run_ids,
-        run_logs,
-        runs,
-        scheduler,
-        schedules,
-        session,
-        stream,
-        tasks,
-        tokens,
-        workers,
-    )
-
-    return [
-        # Whatever follows /runs/ may be an id: the paths beneath come first.
-        bulk.router,
-        run_logs.router,
-        runs.router,
-        alert_rules.router,
-        alerts.router,
-        approvals.router,
-        audit.router,
-        backtests.router,
-        batches.router,
-        calendars.router,
-        desk.router,
-        events.router,
-        figures.router,
-        notifications.router,
-        run_ids.router,
-        scheduler.router,
-        schedules.router,
-        session.router,
-        stream.router,
-        tasks.router,
-        tokens.router,
-        workers.router,
-    ]
+def _routers_under_prefix(noun: str | None = None) -> list[APIRouter]:
+    """Return the routers under `PREFIX` that are about a noun; None = all."""
+    wanted = [name for name, nouns in _ROUTERS if noun is None or noun in nouns]
+    return [import_module(f"closingbell.api.route.{name}").router for name in wanted]
 
 
 async def served_app(request: Request) -> App:

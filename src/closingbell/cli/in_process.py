@@ -23,17 +23,16 @@ class InProcess(httpx.BaseTransport):
     """
 
     def __init__(self, app: App, principal: Principal) -> None:
-        """Make the routes; nothing is opened yet."""
-        from closingbell.api.application import create_inner_api
-
-        self._api = create_inner_api(app)
+        """Nothing is opened or loaded yet."""
+        self._app = app
+        self._apis: dict[str | None, Any] = {}
         self._principal = principal
         self._runner = asyncio.Runner()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one request; what goes wrong inside is raised as it is."""
         exchange = _Exchange(self._runner.get_loop(), request.read())
-        exchange.begin(self._api, self._scope(request))
+        exchange.begin(self._api(request.url.path), self._scope(request))
         start = exchange.next_message()
         if start is None or start["status"] >= 500:
             # An answer 500 is sent before what caused it is raised here.
@@ -41,6 +40,15 @@ class InProcess(httpx.BaseTransport):
         if start is None:
             raise httpx.RemoteProtocolError("there is no answer")
         return httpx.Response(start["status"], headers=start["headers"], stream=_Body(exchange))
+
+    def _api(self, path: str) -> Any:
+        """Return the routes that a path is among, made when something is first asked of them."""
+        from closingbell.api.application import create_inner_api, noun_of
+
+        noun = noun_of(path)
+        if noun not in self._apis:
+            self._apis[noun] = create_inner_api(self._app, path)
+        return self._apis[noun]
 
     def close(self) -> None:
         """End what is still being answered."""
