@@ -94,8 +94,9 @@ _FIGURES = (
     "INSERT INTO run_figures (width_s, task, bucket_at, worker, batch, figures)"
     " VALUES (:width_s, :task, :bucket_at, :worker, 1, :figures)"
 )
-#: All that is kept of a width: a day of minutes, a month of hours, some days, and the sum.
-_BUCKETS = ((60, 26 * 60), (3_600, 33 * 24), (86_400, 60), (0, 1))
+#: All that is kept of a width, with the runs of a task in each: a day of minutes, a month of
+#: hours, some days, and the sum. A million runs are what one day of them is.
+_BUCKETS = ((60, 26 * 60, 7), (3_600, 33 * 24, 420), (86_400, 60, 10_000), (0, 1, 10_000))
 
 
 def fill(app: App, count: int) -> None:
@@ -124,24 +125,27 @@ def _execute(connection: Connection, statement: str, count: int, now: int, **mor
 
 def _figures(now: int) -> list[dict[str, Any]]:
     names = ["", *(f"task-{number}" for number in range(TASKS))]
-    some = [_some(random.Random(seed)) for seed in range(20)]
+    some = {
+        width: [_some(random.Random(seed), runs) for seed in range(20)]
+        for width, _, runs in _BUCKETS
+    }
     return [
         {
             "width_s": width,
             "task": name,
             "bucket_at": (now // (width * 1_000_000) - number) * width * 1_000_000 if width else 0,
             "worker": "worker-1" if width == 60 else "",
-            "figures": some[(number + place) % len(some)],
+            "figures": some[width][(number + place) % 20],
         }
-        for width, buckets in _BUCKETS
+        for width, buckets, _ in _BUCKETS
         for place, name in enumerate(names)
         for number in range(buckets)
     ]
 
 
-def _some(chance: random.Random) -> bytes:
+def _some(chance: random.Random, runs: int) -> bytes:
     figures = Figures()
-    figures.success = 60
+    figures.success = runs
     for sketch in (figures.durations, figures.lateness, figures.waits):
         sketch.add([int(chance.lognormvariate(9, 1.5)) for _ in range(figures.success)])
     return figures.encode()

@@ -57,7 +57,7 @@ def full(watched: Watched) -> Watched:
     return watched
 
 
-def _read(window_s: int | None, task: str | None) -> Callable[[Watched], Any]:
+def _read(window_s: int | None, task: str | list[str] | None) -> Callable[[Watched], Any]:
     window = None if window_s is None else window_s * SECOND
     return lambda w: read_figures(w.store.performance, NOW, task, window)
 
@@ -67,6 +67,7 @@ _LOOKS: dict[str, Callable[[Watched], Any]] = {
     "one task since ever": _read(None, "task-3"),
     "an hour": _read(3_600, "task-3"),
     "a day of all": _read(86_400, None),
+    "a day of some": _read(86_400, ["task-1", "task-3", "task-7"]),
     "a month": _read(30 * 86_400, "task-3"),
     "a year": _read(365 * 86_400, "task-3"),
     "flush": lambda w: w.store.performance.add(
