@@ -530,7 +530,7 @@ def test_run_of_a_worker_that_died_is_rescued_and_parked_after_too_many(
             gate.wait_arrival()
             eventually(lambda: _kill_worker(app, handle.id), "the run held by a worker")
         run = ended(app, handle.id)
-        alerts = app.monitor.get_alerts("task_failure")
+        alerts = app.monitor.get_alerts("poison_run")
 
     assert run.state == "failed"
     assert run.reason is not None
