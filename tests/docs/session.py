@@ -18,8 +18,8 @@ import psutil
 
 from tests.docs.page import Block
 
-#: Seconds for one block.
-PATIENCE_S = 60.0
+#: Seconds for one command, on a machine that does other things, too.
+PATIENCE_S = 120.0
 REACTION_S = 0.3
 _END = "<end of block>"
 _DRIVER = f"""

@@ -21,6 +21,8 @@ def _is_followed(block: Block) -> bool:
 PAGES = [page for page in pages() if any(map(_is_followed, blocks_of(page)))]
 
 
+# A page of a dozen commands is slow on a machine that does other things, too.
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_page_followed_from_top_to_bottom_does_what_it_says(page: Path, tmp_path: Path) -> None:
     """Each page is followed in a new folder, its blocks in order, in one Python session."""
