@@ -24,9 +24,9 @@ _log = logging.getLogger("closingbell")
 
 #: Seconds between two looks at the store.
 LOOK_S = 0.25
-#: The same while more happens than a look takes in: clients are told to read again anyway, every
-#: two seconds, and the processor is for those who make it happen.
-BURST_LOOK_S = 2.0
+#: The same while more happens than a look takes in: clients are told to read again anyway, and
+#: the processor is for those who make it happen.
+BURST_LOOK_S = 1.0
 #: Seconds without news after which a client hears that the connection lives.
 HEARTBEAT_S = 15.0
 #: Seconds between two looks at whether a client may still listen.
