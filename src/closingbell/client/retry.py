@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 _FIRST_S, _LONGEST_S = 0.1, 5.0
+_TRIES_IN_PROGRESS = 6
 #: Answers after which the same request may succeed a moment later.
 _PASSING = frozenset({429, 502, 503, 504})
 
@@ -43,7 +44,9 @@ def wait_before_retry(trial: Trial, most: int, chance: float) -> float | None:
     passing = trial.status is None or trial.status in _PASSING or trial.in_progress
     refused_at_the_door = trial.status == 429
     may_repeat = trial.repeatable or not trial.reached or refused_at_the_door
-    if trial.number >= most or not passing or not may_repeat:
+    # A service that died over a request holds its key for a minute; the answer is worth the wait.
+    tries = most * _TRIES_IN_PROGRESS if trial.in_progress else most
+    if trial.number >= tries or not passing or not may_repeat:
         return None
     backoff = min(_FIRST_S * 2.0 ** (trial.number - 1), _LONGEST_S) * (0.5 + chance / 2)
     return max(backoff, trial.retry_after_s or 0.0)

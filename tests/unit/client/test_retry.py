@@ -35,6 +35,15 @@ def test_act_whose_key_is_still_at_work_is_asked_about_again() -> None:
     assert wait_before_retry(Trial(1, True, 409, in_progress=True), most=3, chance=0.0) is not None
 
 
+def test_act_whose_key_is_at_work_is_asked_about_for_longer_than_a_minute() -> None:
+    waits = [
+        wait_before_retry(Trial(n, True, 409, in_progress=True), most=4, chance=0.5)
+        for n in range(1, 30)
+    ]
+    assert None in waits
+    assert sum(wait for wait in waits if wait is not None) > 60
+
+
 def test_last_try_is_the_last() -> None:
     assert wait_before_retry(Trial(3, True, 503), most=3, chance=1.0) is None
 

@@ -103,7 +103,7 @@ class AsyncClient:
 
         Raises:
             NotSignedIn: the token is refused, or is no longer good.
-            ServiceUnreachable: it could not be reached for several tries.
+            ServiceUnreachable: it could not be reached in the first place.
         """
         request = Request("GET", path("stream"), query({"topics": ",".join(topics) or None}))
         reader = EventReader(last_id)

@@ -27,6 +27,8 @@ _PAGE = 500
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 #: A stream is silent for longer only when it is gone: the service sends a sign of life before.
 _SILENCE_S = 45.0
+#: The longest wait before a lost stream is looked for again, in seconds.
+_LONGEST_PAUSE_S = 15.0
 
 
 class Transport:
@@ -191,6 +193,8 @@ class Transport:
     def follow(self, request: Request, reader: EventReader, last: str) -> Iterator[SentEvent]:
         """Yield what a stream sends; a lost connection is made anew where it broke.
 
+        Once it has begun, the service may be away for as long as it likes.
+
         Args:
             request: for the stream.
             reader: knows where to resume.
@@ -198,23 +202,23 @@ class Transport:
 
         Raises:
             ClosingbellError: the service refused the stream.
-            ServiceUnreachable: it could not be reached for several tries.
+            ServiceUnreachable: it could not be reached in the first place.
         """
-        failures = 0
+        failures, begun = 0, False
         while True:
             problem = ServiceUnreachable(self.address.url, "the stream ends before its end")
             try:
                 for event in self.stream(request, reader):
-                    failures = 0
+                    failures, begun = 0, True
                     yield event
                     if event.event == last:
                         return
             except ServiceUnreachable as broken:
                 problem = broken
             failures += 1
-            if failures >= self._tries:
+            if failures >= self._tries and not begun:
                 raise problem
-            SystemClock().sleep(reader.retry_s * failures)
+            SystemClock().sleep(min(reader.retry_s * failures, _LONGEST_PAUSE_S))
 
     def _open(self, request: Request, headers: Mapping[str, str]) -> Iterator[bytes]:
         timeout = httpx.Timeout(10.0, read=_SILENCE_S)
