@@ -22,7 +22,7 @@ LONGEST_FILE = 400
 LONG_FILE_REASON = f"Longer than {LONGEST_FILE} lines because"
 NAMELESS = {"util", "utils", "helper", "helpers", "manager", "managers", "base", "common", "misc"}
 FORBIDDEN_IDENTIFIER_WORDS = {"job", "jobs"}
-ERROR_FILE = "src/closingbell/core/error.py"
+ERROR_FOLDER = "src/closingbell/core/error"
 LICENCE_FILE = "requirements/LICENSES.md"
 ERROR_ROOT = "ClosingbellError"
 
@@ -255,42 +255,41 @@ def core_import(tree: Tree) -> Iterator[Breach]:
 
 def error_tree(tree: Tree) -> Iterator[Breach]:
     """Every error class stands under its parent in the docstring's tree, with a code of its own."""
-    file = tree.get(ERROR_FILE)
-    if file is None:
-        return
-    drawn = _drawn_parents(ast.get_docstring(file.syntax) or "")
+    files = [file for file in tree.source if file.path.startswith(ERROR_FOLDER)]
+    drawn: dict[str, str | None] = {}
+    for file in files:
+        drawn.update(_drawn_parents(ast.get_docstring(file.syntax) or ""))
     codes: dict[str, str] = {}
     defined: set[str] = set()
-    for node in file.syntax.body:
-        if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
-            continue
-        defined.add(node.name)
-        parent = _last_name(node.bases[0]) if node.bases else None
-        if node.name not in drawn:
-            yield Breach(file.path, node.lineno, "error-tree", f"{node.name} is not in the tree")
-        elif node.name != ERROR_ROOT and drawn[node.name] != parent:
-            yield Breach(
-                file.path,
-                node.lineno,
-                "error-tree",
-                f"{node.name} is drawn under {drawn[node.name]} and derives from {parent}",
-            )
-        code = _own_code(node)
-        if code is None:
-            yield Breach(
-                file.path, node.lineno, "error-tree", f"{node.name} has no code of its own"
-            )
-        elif code in codes:
-            yield Breach(
-                file.path,
-                node.lineno,
-                "error-tree",
-                f"{node.name} and {codes[code]} share {code!r}",
-            )
-        else:
-            codes[code] = node.name
+    for file in files:
+        for node in file.syntax.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                defined.add(node.name)
+                yield from _misplaced(file.path, node, drawn)
+                yield from _miscoded(file.path, node, codes)
     for name in drawn.keys() - defined:
-        yield Breach(file.path, 1, "error-tree", f"{name} is drawn, and there is no such class")
+        yield Breach(ERROR_FOLDER, 1, "error-tree", f"{name} is drawn, and there is no such class")
+
+
+def _misplaced(path: str, node: ast.ClassDef, drawn: dict[str, str | None]) -> Iterator[Breach]:
+    parent = _last_name(node.bases[0]) if node.bases else None
+    if node.name not in drawn:
+        yield Breach(path, node.lineno, "error-tree", f"{node.name} is not in the tree")
+    elif node.name != ERROR_ROOT and drawn[node.name] != parent:
+        sentence = f"{node.name} is drawn under {drawn[node.name]} and derives from {parent}"
+        yield Breach(path, node.lineno, "error-tree", sentence)
+
+
+def _miscoded(path: str, node: ast.ClassDef, codes: dict[str, str]) -> Iterator[Breach]:
+    code = _own_code(node)
+    if code is None:
+        yield Breach(path, node.lineno, "error-tree", f"{node.name} has no code of its own")
+    elif code in codes:
+        yield Breach(
+            path, node.lineno, "error-tree", f"{node.name} and {codes[code]} share {code!r}"
+        )
+    else:
+        codes[code] = node.name
 
 
 def _drawn_parents(docstring: str) -> dict[str, str | None]:

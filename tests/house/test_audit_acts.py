@@ -54,6 +54,7 @@ ACTS = {
 NO_ACTS = {
     "alert_rules.adopt_defaults": "closingbell's own rules, the same in every store",
     "alerts.carry_out": "the engine's: telling, repeating, clearing by itself",
+    "alerts.end": "the engine's: the cause is gone",
     "alerts.look_again": "the engine's: when to look at an alert next",
     "alerts.put": "a fact that was found, not an act",
     "archive._go_on_after_a_crash": "ends what an archive left undone",

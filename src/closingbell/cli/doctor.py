@@ -252,7 +252,9 @@ def _calendars(app: App, stored: list[Schedule]) -> Iterator[Finding]:
             "install a newer closingbell, or extend it in the overrides file (setting calendars)",
         )
     if not ending:
-        yield Finding("calendars", _OK, f"{calendar_version()}; known far ahead: {', '.join(venues)}")
+        yield Finding(
+            "calendars", _OK, f"{calendar_version()}; known far ahead: {', '.join(venues)}"
+        )
 
 
 def _handlers(app: App) -> Iterator[Finding]:
