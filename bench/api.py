@@ -227,7 +227,7 @@ class Connection:
 
 def submit(database: str, seconds: float) -> None:
     """Submit through the API on 1, 8 and 32 connections."""
-    dialect = "sqlite" if database.startswith("sqlite") else "postgresql"
+    dialect = "postgresql" if database.startswith("postgres") else "sqlite"
     with service(database, api_only=True) as served:
         for connections in (1, 8, 32):
             before = served.cpu_s

@@ -1,10 +1,10 @@
-"""Run every test that needs no external server, in two processes beside each other; `make test` runs it.
+"""Run every test that needs no external server, in four processes beside each other; `make test` runs it.
 
     python scripts/run_tests.py
 
-Most tests wait for real clocks, databases and child processes, so that two processes take about half
-as long as one. Each has its own PostgreSQL. The first one's output is shown as it comes, the second's
-when both have ended. The exit code is 1 when either fails.
+Most tests wait for real clocks, databases and child processes, so that several processes take a fraction
+of the time of one. Each has its own PostgreSQL. The first one's output is shown as it comes, that of the
+others when it has ended. The exit code is 1 when any fails.
 """
 
 from __future__ import annotations
@@ -15,30 +15,61 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
-#: What the first process runs; the second runs everything else below tests/.
-FIRST = ("tests/acceptance", "tests/chaos")
+#: What each process runs, about as long as each other; the last runs everything else below tests/.
+PARTS = (
+    ("tests/acceptance",),
+    ("tests/docs", "tests/chaos"),
+    ("tests/integration", "tests/conformance"),
+)
 
 
 def main() -> int:
-    """Run both halves; return the exit code."""
-    others = ["tests", *(f"--ignore={folder}" for folder in FIRST)]
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
-        env = _environment()
-        second = subprocess.Popen(_command(others), cwd=ROOT, env=env, stdout=output, stderr=output)
-        try:
-            first_code = subprocess.run(_command(FIRST), cwd=ROOT, env=env, check=False).returncode
-            second_code = second.wait()
-        finally:
-            if second.poll() is None:
-                second.terminate()
-                second.wait()
-        output.seek(0)
-        print("=== all other tests", flush=True)
-        for line in output:
+    """Run all parts; return the exit code."""
+    named = [folder for part in PARTS for folder in part]
+    rest = ("tests", *(f"--ignore={folder}" for folder in named))
+    others = [_Part(what) for what in (*PARTS[1:], rest)]
+    codes = []
+    try:
+        codes.append(
+            subprocess.run(_command(PARTS[0]), cwd=ROOT, env=_environment(), check=False).returncode
+        )
+        codes += [part.wait() for part in others]
+    finally:
+        for part in others:
+            part.end()
+    return 1 if any(codes) else 0
+
+
+class _Part:
+    """Some of the tests, in a process whose output is kept until it has ended."""
+
+    def __init__(self, what: Sequence[str]) -> None:
+        self._what = what
+        self._output: IO[str] = tempfile.TemporaryFile(  # noqa: SIM115  (`end` closes it)
+            "w+", encoding="utf-8", errors="replace"
+        )
+        self._process = subprocess.Popen(
+            _command(what), cwd=ROOT, env=_environment(), stdout=self._output, stderr=self._output
+        )
+
+    def wait(self) -> int:
+        """Show the output once it is whole; return the exit code."""
+        code = self._process.wait()
+        self._output.seek(0)
+        print(f"=== {' '.join(self._what)}", flush=True)
+        for line in self._output:
             sys.stdout.write(line)
-    return 0 if first_code == second_code == 0 else 1
+        return code
+
+    def end(self) -> None:
+        """End the process if it still runs."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait()
+        self._output.close()
 
 
 def _environment() -> dict[str, str]:

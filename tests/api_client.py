@@ -8,9 +8,10 @@ import threading
 from types import TracebackType
 
 import httpx
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from closingbell.api.application import create_api
+from closingbell.api.application import create_api, warm
 from closingbell.app import App
 from closingbell.core.role import Role
 from closingbell.core.token import make_token
@@ -68,6 +69,9 @@ class _Beside(httpx.BaseTransport):
     """Runs the application on an event loop in a thread of its own, for clients that are plain."""
 
     def __init__(self, api: ASGIApp) -> None:
+        if isinstance(api, FastAPI):
+            # Several of these may get their first request at once, each in its own thread.
+            warm(api)
         self._transport = httpx.ASGITransport(api, raise_app_exceptions=False)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="test api")

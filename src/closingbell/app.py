@@ -456,15 +456,21 @@ class App:
 
     def await_stop(self) -> None:
         """Wait until `stop`, `ask_stop`, Ctrl-C or SIGTERM, and leave the stopping to the caller."""
+        with self.heeding_signals():
+            # A wait without a timeout would keep a signal from being noticed on some systems.
+            while not self._stop_asked.wait(1.0):
+                pass
+
+    @contextmanager
+    def heeding_signals(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM ask the app to stop, in the `with` block; on the main thread."""
         main = threading.current_thread() is threading.main_thread()
         before: dict[signal.Signals, Any] = {}
         if main:
             for number in (signal.SIGINT, signal.SIGTERM):
                 before[number] = signal.signal(number, lambda *_: self.ask_stop())
         try:
-            # A wait without a timeout would keep a signal from being noticed on some systems.
-            while not self._stop_asked.wait(1.0):
-                pass
+            yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -360,7 +360,7 @@ def test_schedule_of_a_task_that_is_unknown_here_holds_up_no_other(
     assert elsewhere.get_task_status()
     elsewhere.stop()
     # A real clock: the standing one has no idle looks.
-    here = make_app(store_address, ScaledClock(START + 5 * MINUTE, 60.0))
+    here = make_app(store_address, ScaledClock(START + 5 * MINUTE, 20.0))
     here.task(name="known", interval="1m", overlap="allow")(lambda payload: None)
     looks: list[int] = []
     with here.running():

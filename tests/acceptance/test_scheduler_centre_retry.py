@@ -280,16 +280,24 @@ async def test_failed_tasks_are_listed_until_they_are_cleared_or_succeed(
 
     assert listed == {
         "bad": {
+            "task_id": "bad",
             "task_name": "sync",
+            "priority": 5,
             "retry_count": 0,
             "last_failure": listed["bad"]["last_failure"],
+            "timestamp": listed["bad"]["last_failure"],
+            "execution_time": 0.0,
             "error": "vendor A is down",
             "status": "permanently_failed",
         },
         "sick": {
+            "task_id": "sick",
             "task_name": "heals",
+            "priority": 5,
             "retry_count": 1,
             "last_failure": listed["sick"]["last_failure"],
+            "timestamp": listed["sick"]["last_failure"],
+            "execution_time": None,
             "error": "not yet",
             "status": "retrying",
         },

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import iter_route_contexts
 
 from closingbell.api import refusal
 from closingbell.api.idempotency import Idempotency
@@ -20,6 +22,7 @@ from closingbell.api.tracing import TracedRequests
 if TYPE_CHECKING:
     from closingbell.app import App
 
+_WARMING = threading.Lock()
 #: Where everything but health, sign-in and `/metrics` is found.
 PREFIX = "/api/v1"
 #: The files of routes under it, in the order in which paths are compared, and what they are about.
@@ -138,6 +141,14 @@ def _routers_under_prefix(noun: str | None = None) -> list[APIRouter]:
     """Return the routers under `PREFIX` that are about a noun; None = all."""
     wanted = [name for name, nouns in _ROUTERS if noun is None or noun in nouns]
     return [import_module(f"closingbell.api.route.{name}").router for name in wanted]
+
+
+def warm(api: FastAPI) -> None:
+    """Build the routes now, which would else be built while the first request waits."""
+    # The framework sets the process's filter of warnings aside meanwhile: one at a time.
+    with _WARMING:
+        for _ in iter_route_contexts(api.routes):
+            pass
 
 
 async def served_app(request: Request) -> App:

@@ -13,7 +13,7 @@ import anyio.to_thread
 import uvicorn
 from fastapi import FastAPI
 
-from closingbell.api.application import create_api
+from closingbell.api.application import create_api, warm
 from closingbell.api.patience import PatientProtocol
 from closingbell.api.stream.hub import Hub
 from closingbell.core.error import ServerAddressError
@@ -89,6 +89,7 @@ class ApiServer:
                 "encrypted; put a proxy with TLS before it",
                 self.host,
             )
+        warm(self.api)
         self._thread = threading.Thread(target=self._run, name="closingbell-api", daemon=True)
         self._thread.start()
         self._started.wait(_PATIENCE_S)

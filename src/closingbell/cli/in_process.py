@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from closingbell.app import App
 
 _Message = dict[str, Any]
+_Result = TypeVar("_Result")
 
 
 class InProcess(httpx.BaseTransport):
@@ -93,7 +94,7 @@ class _Exchange:
         Raises:
             Exception: what the routes raise.
         """
-        message = self._loop.run_until_complete(self._sent.get())
+        message = self._turn(self._sent.get())
         if message is None:
             self.end()
         return message
@@ -101,7 +102,16 @@ class _Exchange:
     def end(self) -> None:
         """Wait until the routes are done; raises what they raise."""
         if self._task is not None:
-            self._loop.run_until_complete(self._task)
+            self._turn(self._task)
+
+    def _turn(self, awaited: Coroutine[Any, Any, _Result] | asyncio.Task[_Result]) -> _Result:
+        try:
+            return self._loop.run_until_complete(awaited)
+        except KeyboardInterrupt:
+            # It is told by whoever runs the command: the loop must not tell it once more.
+            if self._task is not None and self._task.done() and not self._task.cancelled():
+                self._task.exception()
+            raise
 
     def abandon(self) -> None:
         """Stop reading an answer, whether it has ended or not."""

@@ -144,14 +144,16 @@ def _work(
                 # First of all: where the address is taken, nothing is begun.
                 server = ApiServer(app, app.settings.host, app.settings.port)
             app.start(block=False, worker=part.worker, scheduler=part.scheduler)
-            way_in = None
-            if server is not None:
-                from closingbell.api.security.entrance import entrance
+            # Before the greeting: whoever reads it may ask to stop at once.
+            with app.heeding_signals():
+                way_in = None
+                if server is not None:
+                    from closingbell.api.security.entrance import entrance
 
-                way_in = entrance(app, server.url, terminal=sys.stderr.isatty())
-                server.start()
-            _greet(app, out, part, server, way_in)
-            app.await_stop()
+                    way_in = entrance(app, server.url, terminal=sys.stderr.isatty())
+                    server.start()
+                _greet(app, out, part, server, way_in)
+                app.await_stop()
         finally:
             if server is not None:
                 server.stop(app.settings.grace_s)
