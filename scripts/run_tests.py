@@ -1,4 +1,4 @@
-"""Run every test that needs no external server, in four processes beside each other; `make test` runs it.
+"""Run every test that needs no external server, in five processes beside each other; `make test` runs it.
 
     python scripts/run_tests.py
 
@@ -18,18 +18,22 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
+_ACCEPTANCE = sorted(
+    str(path.relative_to(ROOT)) for path in (ROOT / "tests/acceptance").glob("test_*.py")
+)
 #: What each process runs, about as long as each other; the last runs everything else below tests/.
 PARTS = (
-    ("tests/acceptance",),
-    ("tests/docs", "tests/chaos"),
-    ("tests/integration", "tests/conformance"),
+    _ACCEPTANCE[::2],
+    _ACCEPTANCE[1::2],
+    ["tests/docs", "tests/chaos"],
+    ["tests/integration", "tests/conformance"],
 )
 
 
 def main() -> int:
     """Run all parts; return the exit code."""
-    named = [folder for part in PARTS for folder in part]
-    rest = ("tests", *(f"--ignore={folder}" for folder in named))
+    named = ["tests/acceptance", *PARTS[2], *PARTS[3]]
+    rest = ["tests", *(f"--ignore={folder}" for folder in named)]
     others = [_Part(what) for what in (*PARTS[1:], rest)]
     codes = []
     try:
