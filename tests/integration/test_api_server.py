@@ -133,7 +133,7 @@ def test_server_lets_a_request_end_that_is_at_work(app: App) -> None:
     api = create_api(app)
     begun, go_on = Event(), Event()
 
-    @api.get("/sign-in")
+    @api.get("/oidc/slow")
     def slow() -> str:
         begun.set()
         go_on.wait(PATIENCE_S)
@@ -142,7 +142,7 @@ def test_server_lets_a_request_end_that_is_at_work(app: App) -> None:
     server = ApiServer(app, port=0, api=api)
     server.start()
     with ThreadPoolExecutor(2) as pool:
-        asked = pool.submit(httpx.get, f"{server.url}/sign-in", timeout=PATIENCE_S)
+        asked = pool.submit(httpx.get, f"{server.url}/oidc/slow", timeout=PATIENCE_S)
         assert begun.wait(PATIENCE_S)
         stopped = pool.submit(server.stop, PATIENCE_S)
         go_on.set()
