@@ -61,7 +61,8 @@ def test_form_is_readable_and_fits(
         browser.open(server.url + path, width=width, dark=dark)
         assert browser.ask(CONTRASTS) == []
         assert browser.ask("document.documentElement.scrollWidth") <= width
-        assert browser.ask("document.activeElement.id") == "token"
+        # The focus is given after the page was loaded, at the browser's leisure.
+        assert any(browser.ask("document.activeElement.id") == "token" for _ in range(500))
         assert browser.ask("getComputedStyle(document.querySelector('main')).maxWidth") == "400px"
         tall = "Math.min(...[...document.querySelectorAll('input:not([type=hidden]), button, .button')]"
         assert browser.ask(f"{tall}.map((one) => one.offsetHeight))") >= 44
